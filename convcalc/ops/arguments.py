@@ -1,0 +1,282 @@
+"""Arguments of layers: declared one a line in the op's class, converted and checked in one place.
+
+    class MaxPool2d(Op):
+        kernel_size = sizes(minimum=1)
+        stride = sizes(None, minimum=1, doc="kernel_size where not given")
+
+Each such line makes an `Argument` of the class; an instance holds the converted value under the same
+name. Names, order and defaults are torch.nn's, those of its Lazy form where it has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from convcalc.errors import LayerError
+from convcalc.integers import Formula
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class _Required:
+    """The default of an argument that has none."""
+
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED = _Required()
+
+
+class Argument:
+    """One argument of a layer.
+
+    words: bare words that it takes (`same`, `reflect`), possibly none.
+    describe: what it takes, for messages and the reference ("a whole number of at least 1").
+    """
+
+    words: tuple[str, ...] = ()
+    describe = "a value"
+
+    def __init__(self, default: Any = REQUIRED, doc: str = "") -> None:
+        self.name = ""
+        self.default = default
+        self.doc = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+    def convert(self, value: Any, spatial: int) -> Any:
+        """The value in the op's own form; raises LayerError. `spatial`: the op's number of axes."""
+        raise NotImplementedError
+
+    def schema(self, spatial: int) -> dict[str, Any]:
+        """What a literal value looks like, as JSON Schema."""
+        raise NotImplementedError
+
+    def wrong(self, value: Any, help: str | None = None) -> LayerError:
+        return LayerError(
+            f"{self.name} must be {self.describe}, not {show(value)}", help, argument=self.name
+        )
+
+
+def show(value: Any) -> str:
+    """A value as it is written in the language."""
+    if value is None:
+        return "none"
+    if value is True or value is False:
+        return str(value).lower()
+    if isinstance(value, (tuple, list)):
+        return "(" + ", ".join(map(show, value)) + ")"
+    if isinstance(value, str):
+        return repr(value)
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    return str(value)
+
+
+def is_whole(value: Any) -> bool:
+    """An int (not a bool) or a formula."""
+    return (isinstance(value, int) and not isinstance(value, bool)) or isinstance(value, Formula)
+
+
+def is_real(value: Any) -> bool:
+    """An int, float or exact rational (not a bool)."""
+    if isinstance(value, (int, float)):
+        return not isinstance(value, bool)
+    return hasattr(value, "numerator") and hasattr(value, "denominator")
+
+
+class Count(Argument):
+    """A whole number, or a formula."""
+
+    def __init__(self, default: Any, minimum: int, doc: str) -> None:
+        super().__init__(default, doc)
+        self.minimum = minimum
+        self.describe = f"a whole number of at least {minimum}"
+
+    def convert(self, value: Any, spatial: int) -> Any:
+        if value is None and self.default is None:
+            return None
+        if not is_whole(value):
+            raise self.wrong(value, _rounding_help(value))
+        if isinstance(value, int) and value < self.minimum:
+            raise self.wrong(value)
+        return value
+
+    def schema(self, spatial: int) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.minimum}
+
+
+class Sizes(Argument):
+    """One whole number for all axes, or a list of one for each; some take words too."""
+
+    def __init__(
+        self, default: Any, minimum: int, doc: str, words: tuple[str, ...] = (), sides: int = 1
+    ) -> None:
+        super().__init__(default, doc)
+        self.minimum = minimum
+        self.words = words
+        self.sides = sides  # 2: one number a side of each axis (ZeroPad2d)
+        least = f"of at least {minimum}" if minimum >= 0 else "of any sign"
+        self.describe = f"a whole number {least}, or one for each axis"
+        if words:
+            self.describe += f", or {' or '.join(words)}"
+
+    def convert(self, value: Any, spatial: int) -> Any:
+        if value is None and self.default is None:
+            return None
+        if isinstance(value, str) and value in self.words:
+            return value
+        want = spatial * self.sides
+        if isinstance(value, (list, tuple)):
+            if len(value) != want:
+                raise LayerError(
+                    f"{self.name} has {len(value)} numbers, but {want} are wanted here",
+                    f"give one number for all, or {want} in parentheses",
+                    argument=self.name,
+                )
+            entries = tuple(value)
+        else:
+            entries = (value,) * want
+        for entry in entries:
+            if not is_whole(entry):
+                raise self.wrong(value, _rounding_help(entry))
+            if isinstance(entry, int) and entry < self.minimum:
+                raise self.wrong(value)
+        return entries
+
+    def schema(self, spatial: int) -> dict[str, Any]:
+        number = {"type": "integer", "minimum": self.minimum}
+        want = spatial * self.sides
+        several = {"type": "array", "items": number, "minItems": want, "maxItems": want}
+        options: list[dict[str, Any]] = [number, several]
+        if self.words:
+            options.append({"enum": list(self.words)})
+        return {"anyOf": options}
+
+
+class Flag(Argument):
+    """true or false."""
+
+    describe = "true or false"
+
+    def convert(self, value: Any, spatial: int) -> bool:
+        if value is True or value is False:
+            return bool(value)
+        raise self.wrong(value)
+
+    def schema(self, spatial: int) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+class Real(Argument):
+    """A number that changes values but no size: eps, a slope, a probability."""
+
+    def __init__(self, default: Any, low: float, high: float, doc: str) -> None:
+        super().__init__(default, doc)
+        self.low = low
+        self.high = high
+        if high == float("inf"):
+            self.describe = "a number" if low == -high else f"a number of at least {low:g}"
+        else:
+            self.describe = f"a number from {low:g} to {high:g}"
+
+    def convert(self, value: Any, spatial: int) -> float | None:
+        if value is None and self.default is None:
+            return None
+        if not is_real(value):
+            raise self.wrong(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise self.wrong(value) from None
+        if not self.low <= number <= self.high or number in (float("inf"), -float("inf")):
+            raise self.wrong(value)
+        return number
+
+    def schema(self, spatial: int) -> dict[str, Any]:
+        limits = {"minimum": self.low, "maximum": self.high}
+        return {"type": "number", **{k: v for k, v in limits.items() if abs(v) != float("inf")}}
+
+
+class Choice(Argument):
+    """One of a few words."""
+
+    def __init__(self, words: tuple[str, ...], default: Any, doc: str) -> None:
+        super().__init__(default, doc)
+        self.words = words
+        self.describe = f"one of {', '.join(words)}"
+
+    def convert(self, value: Any, spatial: int) -> str:
+        if isinstance(value, str) and value in self.words:
+            return value
+        raise self.wrong(value)
+
+    def schema(self, spatial: int) -> dict[str, Any]:
+        return {"enum": list(self.words)}
+
+
+class Like(Argument):
+    """A named output whose size is taken. It is no value of the op but a second input of it."""
+
+    describe = "a named output, or input"
+
+    def convert(self, value: Any, spatial: int) -> Any:
+        raise self.wrong(value)
+
+    def schema(self, spatial: int) -> dict[str, Any]:
+        return {"type": "string"}
+
+
+def _rounding_help(value: Any) -> str | None:
+    if is_real(value) and not is_whole(value):
+        return "round it: int(…), round(…), ceil(…), or // instead of /"
+    return None
+
+
+# What an op's class body calls. They are typed as what an instance holds, not as the Argument that
+# the class holds, in the way of dataclasses.field.
+
+
+def count(default: Any = REQUIRED, *, minimum: int = 1, doc: str = "") -> Any:
+    return Count(default, minimum, doc)
+
+
+def sizes(
+    default: Any = REQUIRED,
+    *,
+    minimum: int = 0,
+    words: Sequence[str] = (),
+    sides: int = 1,
+    doc: str = "",
+) -> Any:
+    return Sizes(default, minimum, doc, tuple(words), sides)
+
+
+def flag(default: Any = REQUIRED, *, doc: str = "") -> Any:
+    return Flag(default, doc)
+
+
+def real(
+    default: Any = REQUIRED,
+    *,
+    low: float = -float("inf"),
+    high: float = float("inf"),
+    doc: str = "",
+) -> Any:
+    return Real(default, low, high, doc)
+
+
+def choice(*words: str, default: Any = REQUIRED, doc: str = "") -> Any:
+    return Choice(words, default, doc)
+
+
+def like(*, doc: str = "") -> Any:
+    return Like(REQUIRED, doc)

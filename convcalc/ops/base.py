@@ -1,0 +1,363 @@
+"""The contract of a layer: one class holds everything that convcalc knows of it.
+
+An op's class holds, in this order: what it is and its source (docstring); its arguments; its output;
+the conditions under which it is valid; its weights and buffers; its MACs; its windows; how PyTorch
+builds it. To add a layer is to add one class (and one row of test cases); it registers itself under
+its name. Read this file and one similar op.
+
+Every rule is straight-line arithmetic on sizes (`+ - * //`, `ceil_div`, `minimum`, `maximum`): it runs
+unchanged on ints, formulas, arrays of many designs, and `Open` sizes (a size that nobody may look at
+yet, used while a network's structure is built). There is no `if` on a size; what must hold of sizes is
+a `Condition`.
+
+Shapes are tuples with the batch first: (N, C, H, W), (N, C, L), (N, C, D, H, W), (N, F), and for tokens
+(N, L, E). Kinds of numbers never mix meanings: parameters and MACs are elements, not bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from convcalc.errors import LayerError, closest
+from convcalc.integers import Size, product
+from convcalc.ops.arguments import Argument, show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, ClassVar, Literal
+
+    Shape = tuple[Size, ...]
+    Layout = Literal["channels", "tokens"]
+
+#: Every layer, by name, in the order of the reference.
+REGISTRY: dict[str, type[Op]] = {}
+
+AXES = {
+    1: ("length",),
+    2: ("height", "width"),
+    3: ("depth", "height", "width"),
+}
+
+
+class Tensor:
+    """A parameter or buffer: its name in the PyTorch module, its shape, its dtype.
+
+    dtype is None for the network's own, or the name of a fixed one ("int64").
+    """
+
+    __slots__ = ("dtype", "name", "shape")
+
+    def __init__(self, name: str, shape: Shape, dtype: str | None = None) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def elements(self) -> Size:
+        return product(self.shape)
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.name!r}, {self.shape}, {self.dtype})"
+
+
+class Condition:
+    """Something that must hold of sizes for the layer to be valid.
+
+    kind: "at_least" (left ≥ right), "equal" (left = right), "divisible" (right divides left, right a
+        positive int).
+    what: what is compared, in words, for a message: "the padded height".
+    help: what to do about it, or None.
+    """
+
+    __slots__ = ("help", "kind", "left", "right", "what")
+
+    def __init__(
+        self,
+        kind: Literal["at_least", "equal", "divisible"],
+        left: Size,
+        right: Size,
+        what: str,
+        help: str | None = None,
+    ) -> None:
+        self.kind = kind
+        self.left = left
+        self.right = right
+        self.what = what
+        self.help = help
+
+    def holds(self) -> bool | None:
+        """True or False between ints; None where a side is open or a formula."""
+        left, right = self.left, self.right
+        if not (isinstance(left, int) and isinstance(right, int)):
+            return None
+        if self.kind == "at_least":
+            return left >= right
+        if self.kind == "equal":
+            return left == right
+        return left % right == 0
+
+    def __str__(self) -> str:
+        if self.kind == "at_least":
+            return f"{self.what} must be at least {self.right}, and is {self.left}"
+        if self.kind == "equal":
+            return f"{self.what} must be equal: {self.left} and {self.right}"
+        return f"{self.what} is {self.left}, which {self.right} does not divide"
+
+    def __repr__(self) -> str:
+        return f"Condition({self})"
+
+
+class Window:
+    """How a layer reads one axis of its input: what receptive fields, fit and warnings need.
+
+    Output i reads the input rows i·stride − before + j·dilation, j = 0 … kernel − 1; rows below 0 or
+    past the end are padding. With `upsample` u > 1 the rows are those of the input spread u apart
+    (transposed convolution, upsampling).
+    """
+
+    __slots__ = ("after", "before", "dilation", "kernel", "stride", "upsample")
+
+    def __init__(
+        self,
+        kernel: Size,
+        stride: Size = 1,
+        before: Size = 0,
+        after: Size = 0,
+        dilation: Size = 1,
+        upsample: Size = 1,
+    ) -> None:
+        self.kernel = kernel
+        self.stride = stride
+        self.before = before
+        self.after = after
+        self.dilation = dilation
+        self.upsample = upsample
+
+    @property
+    def reach(self) -> Size:
+        """Rows from the first to the last that one output reads."""
+        return self.dilation * (self.kernel - 1) + 1
+
+
+#: In the place of a Window: every output reads the whole axis.
+GLOBAL = Window(0)
+
+
+class Op:
+    """A layer with its arguments bound; immutable, independent of what flows in.
+
+    Equal arguments make interchangeable ops, so one object may stand at many nodes.
+    """
+
+    #: The family's heading in the reference.
+    family: ClassVar[str] = ""
+    arguments: ClassVar[tuple[Argument, ...]] = ()
+    #: How many arguments may be given by position; None: all of them.
+    positional: ClassVar[int | None] = None
+    #: The torch.nn argument that is inferred from what flows in; accepted as an assertion.
+    inferred: ClassVar[str] = ""
+    #: Spatial axes of its input; None: any.
+    spatial: ClassVar[int | None] = None
+    #: Which values it takes: channels first, tokens (N, L, E), or both.
+    layout: ClassVar[Literal["channels", "tokens", "any"]] = "any"
+    #: Number of values that flow in; 0: two or more.
+    inputs: ClassVar[int] = 1
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = [a for a in vars(cls).values() if isinstance(a, Argument)]
+        if own:
+            known = {a.name for a in own}
+            cls.arguments = (*(a for a in cls.arguments if a.name not in known), *own)
+        if not cls.__name__.startswith("_"):
+            REGISTRY[cls.__name__] = cls
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        self.asserted: int | None = named.pop(self.inferred, None) if self.inferred else None
+        values = self._bind(positional, named)
+        axes = self.spatial or 1
+        for argument in self.arguments:
+            if argument.name in values:
+                setattr(self, argument.name, argument.convert(values[argument.name], axes))
+            elif argument.required:
+                raise LayerError(
+                    f"{self.name()} needs {argument.name}",
+                    f"write {self.signature()}",
+                    argument=argument.name,
+                )
+            elif argument.default is None:
+                setattr(self, argument.name, None)
+            else:
+                setattr(self, argument.name, argument.convert(argument.default, axes))
+        self.prepare()
+
+    def _bind(self, positional: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+        names = [a.name for a in self.arguments]
+        most = len(names) if self.positional is None else self.positional
+        if len(positional) > most:
+            raise LayerError(
+                f"{self.name()} takes at most {most} arguments by position, not {len(positional)}",
+                self._inferred_help() or f"its arguments are {', '.join(names) or 'none'}",
+            )
+        values = dict(zip(names, positional, strict=False))
+        for name, value in named.items():
+            if name not in names:
+                near = closest(name, [*names, self.inferred])
+                raise LayerError(
+                    f"{self.name()} has no argument {name!r}",
+                    f"did you mean {near!r}?" if near else f"write {self.signature()}",
+                    argument=name,
+                )
+            if name in values:
+                raise LayerError(f"{self.name()} got {name!r} twice", argument=name)
+            values[name] = value
+        return values
+
+    def _inferred_help(self) -> str | None:
+        if not self.inferred:
+            return None
+        return f"{self.inferred} is taken from what flows in; write {self.signature()}"
+
+    @classmethod
+    def name(cls) -> str:
+        return cls.__name__
+
+    @classmethod
+    def signature(cls) -> str:
+        """The op as its reference shows it: `MaxPool2d(kernel_size, stride=none, …)`."""
+        parts = [a.name if a.required else f"{a.name}={_bare(a.default)}" for a in cls.arguments]
+        return f"{cls.name()}({', '.join(parts)})" if parts else cls.name()
+
+    def given(self) -> dict[str, Any]:
+        """Every argument with its value, in order."""
+        return {a.name: getattr(self, a.name, None) for a in self.arguments}
+
+    def __str__(self) -> str:
+        """As one would write it: required arguments by position, others where not the default."""
+        parts = []
+        axes = self.spatial or 1
+        for argument in self.arguments:
+            value = getattr(self, argument.name, None)
+            if argument.required:
+                parts.append(_bare(value))
+            else:
+                default = argument.default
+                if default is not None:
+                    default = argument.convert(default, axes)
+                if value != default:
+                    parts.append(f"{argument.name}={_bare(value)}")
+        return f"{self.name()}({', '.join(parts)})" if parts else self.name()
+
+    __repr__ = __str__
+
+    # ------------------------------------------------------------------ what a layer may define
+
+    def prepare(self) -> None:
+        """Checks and derived values that need several arguments; raises LayerError."""
+
+    def check(self, *shapes: Shape) -> None:
+        """Whether the ranks of the inputs fit; raises LayerError. Sizes are not looked at."""
+        spatial = self.spatial
+        if spatial is not None and len(shapes[0]) != spatial + 2:
+            raise rank_error(self, shapes[0], (spatial,))
+
+    def output(self, *shapes: Shape) -> Shape:
+        """The output's shape."""
+        return shapes[0]
+
+    def output_layout(self, *layouts: Layout) -> Layout:
+        return layouts[0]
+
+    def conditions(self, *shapes: Shape) -> Sequence[Condition]:
+        """What must hold of the sizes. `output` is meaningless where one of them fails."""
+        return ()
+
+    def weights(self, *shapes: Shape) -> Sequence[Tensor]:
+        """Learned tensors, in the order of PyTorch's named_parameters()."""
+        return ()
+
+    def buffers(self, *shapes: Shape) -> Sequence[Tensor]:
+        """Tensors kept but not learned, in the order of PyTorch's named_buffers()."""
+        return ()
+
+    def macs(self, *shapes: Shape) -> Size:
+        """Multiply-accumulates of convolutions and matrix products; nothing else counts."""
+        return 0
+
+    def windows(self, *shapes: Shape) -> Sequence[Window]:
+        """One Window an axis of the input; empty where each output reads its own place alone."""
+        return ()
+
+    def warnings(self, *shapes: Shape) -> Sequence[tuple[str, str]]:
+        """Things worth a second look besides what the windows tell: pairs (code, message)."""
+        return ()
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        """The PyTorch module; called with shapes of ints.
+
+        `nn` offers torch.nn's classes and, for layers that torch.nn lacks, those of
+        convcalc.pytorch.modules. Multi-input modules take the values in order.
+        """
+        raise NotImplementedError
+
+
+def _bare(value: Any) -> str:
+    """An argument's value as it is written: one number for equal ones, words without quotes."""
+    if isinstance(value, (tuple, list)) and value and all(v == value[0] for v in value):
+        value = value[0]
+    return value if isinstance(value, str) else show(value)
+
+
+def rank_name(spatial: int) -> str:
+    """The axes of a value of so many spatial ones: `N×C×H×W`."""
+    return {0: "N×F", 1: "N×C×L", 2: "N×C×H×W", 3: "N×C×D×H×W"}[spatial]
+
+
+def rank_error(op: Op, shape: Shape, spatial: Sequence[int]) -> LayerError:
+    """What flows in has the wrong number of axes."""
+    want = " or ".join(rank_name(s) for s in spatial)
+    have = len(shape) - 2
+    help = None
+    base, last = op.name()[:-2], op.name()[-2:]
+    sibling = f"{base}{have}d"
+    if have == 0 and max(spatial) > 0:
+        help = "a Flatten or Linear before it has removed the axes; put it before them"
+    elif last in ("1d", "2d", "3d") and sibling in REGISTRY:
+        help = f"write {sibling}"
+    got = rank_name(have) if 0 <= have <= 3 else f"{len(shape)} axes"
+    return LayerError(f"{op.name()} takes {want}; what flows in is {got}", help)
+
+
+def channels_equal(op: Op, channels: Size) -> Condition:
+    """The condition behind `in_channels=` and its like: an assertion about what flows in."""
+    assert op.asserted is not None
+    return Condition(
+        "equal",
+        channels,
+        op.asserted,
+        f"{op.name()}: {op.inferred} and the channels that flow in",
+        f"leave {op.inferred} away: it is taken from what flows in",
+    )
+
+
+def at_least_one(shape: Shape, what: str) -> list[Condition]:
+    """Every size from the third on must be at least 1."""
+    return [
+        Condition("at_least", size, 1, f"{what}'s output {axis}")
+        for size, axis in zip(shape[2:], AXES[len(shape) - 2], strict=True)
+    ]
+
+
+__all__ = [
+    "AXES",
+    "GLOBAL",
+    "REGISTRY",
+    "Condition",
+    "Op",
+    "Tensor",
+    "Window",
+    "at_least_one",
+    "channels_equal",
+    "rank_error",
+    "rank_name",
+]

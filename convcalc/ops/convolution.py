@@ -1,0 +1,346 @@
+"""Convolutions and transposed convolutions, in one, two and three dimensions."""
+
+from __future__ import annotations
+
+from convcalc.errors import LayerError
+from convcalc.integers import Size, ceil_div, maximum, product
+from convcalc.ops.arguments import choice, count, flag, sizes
+from convcalc.ops.base import AXES, Condition, Op, Tensor, Window, channels_equal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from convcalc.ops.base import Shape
+
+Sizes = tuple[Size, ...]
+
+
+def window_conditions(op: Op, shape: Shape, windows: Sequence[Window]) -> list[Condition]:
+    """The padded input must be as large as the kernel's reach, on every axis."""
+    conditions = []
+    for axis, size, window in zip(AXES[len(windows)], shape[2:], windows, strict=True):
+        padded = size + window.before + window.after
+        conditions.append(
+            Condition(
+                "at_least",
+                padded,
+                window.reach,
+                f"{op.name()}: the padded {axis} ({size} + {window.before} + {window.after})",
+                f"the kernel reaches over {window.reach}: a smaller kernel, more padding, "
+                "or fewer strides before it",
+            )
+        )
+    return conditions
+
+
+def window_output(size: Size, window: Window) -> Size:
+    """(W − F + 2P)/S + 1, rounded down; F the kernel's reach. Valid where W + 2P ≥ F."""
+    if isinstance(window.stride, int) and window.stride == 1:
+        return size + (window.before + window.after - window.reach + 1)
+    return (size + (window.before + window.after - window.reach)) // window.stride + 1
+
+
+def tf_same_padding(size: Size, reach: Size, stride: Size) -> tuple[Size, Size]:
+    """Padding of TensorFlow's "SAME": the output is ⌈W/S⌉, an odd row goes to the end.
+
+    Source: tensorflow/core/framework/kernel_shape_util.cc, GetWindowedOutputSizeVerbose.
+    """
+    total = maximum((ceil_div(size, stride) - 1) * stride + reach - size, 0)
+    return total // 2, total - total // 2
+
+
+class _Convolution(Op):
+    """What the three convolutions share."""
+
+    layout = "channels"
+    positional = 4
+    inferred = "in_channels"
+
+    out_channels = count(doc="number of kernels, the maps that come out")
+    kernel_size = sizes(minimum=1)
+    stride = sizes(1, minimum=1)
+    padding = sizes(
+        0,
+        words=("same", "valid", "tf_same"),
+        doc="zeros on each side; `same` keeps the size (stride 1 only), `valid` is 0, "
+        "`tf_same` gives ⌈W/S⌉ with the odd row at the end, as TensorFlow does",
+    )
+    dilation = sizes(1, minimum=1)
+    groups = count(1, doc="divides the channels on both sides")
+    bias = flag(True)
+    padding_mode = choice("zeros", "reflect", "replicate", "circular", default="zeros")
+
+    def prepare(self) -> None:
+        if self.padding == "same" and any(s != 1 for s in self.stride):
+            raise LayerError(
+                f"padding=same needs stride 1, as in PyTorch; the stride here is {self.stride[0]}",
+                "write the padding as a number, or padding=tf_same for TensorFlow's rule",
+                argument="padding",
+            )
+        if self.padding == "tf_same" and self.padding_mode != "zeros":
+            raise LayerError(
+                "padding=tf_same pads with zeros only",
+                "leave padding_mode away",
+                argument="padding_mode",
+            )
+        out, groups = self.out_channels, self.groups
+        if isinstance(out, int) and isinstance(groups, int) and out % groups:
+            raise LayerError(
+                f"{out} out_channels do not divide into {groups} groups",
+                argument="groups",
+            )
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, _, *spatial = shapes[0]
+        if self.padding == "tf_same":
+            return (n, self.out_channels, *map(ceil_div, spatial, self.stride))
+        windows = self.windows(*shapes)
+        return (n, self.out_channels, *map(window_output, spatial, windows))
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        shape = shapes[0]
+        conditions = window_conditions(self, shape, self.windows(*shapes))
+        if self.groups != 1:
+            conditions.append(
+                Condition("divisible", shape[1], self.groups, f"{self.name()}: the input channels")
+            )
+        if self.asserted is not None:
+            conditions.append(channels_equal(self, shape[1]))
+        if self.padding_mode in ("reflect", "circular"):
+            conditions += self._padding_within(shape)
+        return conditions
+
+    def _padding_within(self, shape: Shape) -> list[Condition]:
+        """Reflection needs padding < size, circular padding ≤ size (ATen, ReflectionPad.cpp and
+        PadNd.cpp)."""
+        spare = 1 if self.padding_mode == "reflect" else 0
+        return [
+            Condition(
+                "at_least",
+                size,
+                maximum(window.before, window.after) + spare,
+                f"{self.name()}: the {axis} under padding_mode={self.padding_mode}",
+            )
+            for axis, size, window in zip(
+                AXES[len(shape) - 2], shape[2:], self.windows(shape), strict=True
+            )
+        ]
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        kernel = Tensor(
+            "weight", (self.out_channels, shapes[0][1] // self.groups, *self.kernel_size)
+        )
+        return [kernel, Tensor("bias", (self.out_channels,))] if self.bias else [kernel]
+
+    def macs(self, *shapes: Shape) -> Size:
+        """Each output position multiplies one kernel: N · outputs · (C/groups) · ∏ kernel."""
+        n, channels, *_ = shapes[0]
+        _, out, *spatial = self.output(*shapes)
+        per_place = channels // self.groups * product(self.kernel_size)
+        return n * out * product(spatial) * per_place
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        windows = []
+        axes = zip(shapes[0][2:], self.kernel_size, self.stride, self.dilation, strict=True)
+        for axis, (size, kernel, stride, dilation) in enumerate(axes):
+            before: Size = 0
+            after: Size = 0
+            reach = dilation * (kernel - 1) + 1
+            if self.padding == "tf_same":
+                before, after = tf_same_padding(size, reach, stride)
+            elif self.padding == "same":
+                # torch/nn/modules/conv.py, _ConvNd: the odd row goes to the end
+                before, after = (reach - 1) // 2, reach - 1 - (reach - 1) // 2
+            elif self.padding != "valid":
+                before = after = self.padding[axis]
+            windows.append(Window(kernel, stride, before, after, dilation))
+        return windows
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        tf_same = self.padding == "tf_same"
+        module = getattr(nn, self.name())(
+            shapes[0][1],
+            self.out_channels,
+            self.kernel_size,
+            self.stride,
+            0 if tf_same else self.padding,
+            self.dilation,
+            self.groups,
+            self.bias,
+            self.padding_mode,
+        )
+        return nn.TensorFlowSame(module) if tf_same else module
+
+
+class Conv1d(_Convolution):
+    """Convolution (cross-correlation) along one axis.
+
+    N×C×L → N×out_channels×((L − F + 2P)/S + 1), F = dilation·(kernel_size − 1) + 1.
+    Source: torch/nn/modules/conv.py.
+    """
+
+    spatial = 1
+
+
+class Conv2d(_Convolution):
+    """Convolution (cross-correlation) over height and width.
+
+    N×C×H×W → N×out_channels×((H − F + 2P)/S + 1)×((W − F + 2P)/S + 1),
+    F = dilation·(kernel_size − 1) + 1.
+    Source: torch/nn/modules/conv.py.
+    """
+
+    spatial = 2
+
+
+class Conv3d(_Convolution):
+    """Convolution (cross-correlation) over depth, height and width.
+
+    N×C×D×H×W → N×out_channels×…, (D − F + 2P)/S + 1 along each axis,
+    F = dilation·(kernel_size − 1) + 1.
+    Source: torch/nn/modules/conv.py.
+    """
+
+    spatial = 3
+
+
+class _TransposedConvolution(Op):
+    """What the three transposed convolutions share."""
+
+    layout = "channels"
+    positional = 4
+    inferred = "in_channels"
+
+    out_channels = count(doc="the maps that come out")
+    kernel_size = sizes(minimum=1)
+    stride = sizes(1, minimum=1)
+    padding = sizes(0, doc="rows taken off each side of the output")
+    output_padding = sizes(0, doc="rows added at the end; smaller than stride or dilation")
+    groups = count(1, doc="divides the channels on both sides")
+    bias = flag(True)
+    dilation = sizes(1, minimum=1)
+
+    def prepare(self) -> None:
+        for extra, stride, dilation in zip(
+            self.output_padding, self.stride, self.dilation, strict=True
+        ):
+            values = (extra, stride, dilation)
+            if all(isinstance(v, int) for v in values) and extra >= max(stride, dilation):
+                raise LayerError(
+                    f"output_padding {extra} must be smaller than stride {stride} "
+                    f"or dilation {dilation}",
+                    argument="output_padding",
+                )
+        out, groups = self.out_channels, self.groups
+        if isinstance(out, int) and isinstance(groups, int) and out % groups:
+            raise LayerError(
+                f"{out} out_channels do not divide into {groups} groups",
+                argument="groups",
+            )
+
+    def output(self, *shapes: Shape) -> Shape:
+        """(W − 1)·S − 2P + dilation·(F − 1) + output_padding + 1 along each axis."""
+        n, _, *spatial = shapes[0]
+        sizes_out = [
+            (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + extra + 1
+            for size, kernel, stride, padding, extra, dilation in zip(
+                spatial,
+                self.kernel_size,
+                self.stride,
+                self.padding,
+                self.output_padding,
+                self.dilation,
+                strict=True,
+            )
+        ]
+        return (n, self.out_channels, *sizes_out)
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        shape = shapes[0]
+        conditions = [
+            Condition(
+                "at_least", size, 1, f"{self.name()}: the output {axis}", "less padding is needed"
+            )
+            for size, axis in zip(self.output(*shapes)[2:], AXES[len(shape) - 2], strict=True)
+        ]
+        if self.groups != 1:
+            conditions.append(
+                Condition("divisible", shape[1], self.groups, f"{self.name()}: the input channels")
+            )
+        if self.asserted is not None:
+            conditions.append(channels_equal(self, shape[1]))
+        return conditions
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        kernel = Tensor(
+            "weight", (shapes[0][1], self.out_channels // self.groups, *self.kernel_size)
+        )
+        return [kernel, Tensor("bias", (self.out_channels,))] if self.bias else [kernel]
+
+    def macs(self, *shapes: Shape) -> Size:
+        """Each input position multiplies one kernel: N · inputs · (out/groups) · ∏ kernel."""
+        n, channels, *spatial = shapes[0]
+        per_place = self.out_channels // self.groups * product(self.kernel_size)
+        return n * channels * product(spatial) * per_place
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        """A convolution of stride 1 over the input spread `stride` apart, padded by F − 1 − P."""
+        windows = []
+        for kernel, stride, padding, extra, dilation in zip(
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.dilation,
+            strict=True,
+        ):
+            rim = dilation * (kernel - 1) - padding
+            windows.append(Window(kernel, 1, rim, rim + extra, dilation, upsample=stride))
+        return windows
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return getattr(nn, self.name())(
+            shapes[0][1],
+            self.out_channels,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.groups,
+            self.bias,
+            self.dilation,
+        )
+
+
+class ConvTranspose1d(_TransposedConvolution):
+    """Transposed ("fractionally strided") convolution along one axis.
+
+    N×C×L → N×out_channels×((L − 1)·S − 2P + dilation·(kernel_size − 1) + output_padding + 1).
+    Source: torch/nn/modules/conv.py.
+    """
+
+    spatial = 1
+
+
+class ConvTranspose2d(_TransposedConvolution):
+    """Transposed ("fractionally strided") convolution over height and width.
+
+    N×C×H×W → N×out_channels×…, (H − 1)·S − 2P + dilation·(kernel_size − 1) + output_padding + 1
+    along each axis. Source: torch/nn/modules/conv.py.
+    """
+
+    spatial = 2
+
+
+class ConvTranspose3d(_TransposedConvolution):
+    """Transposed ("fractionally strided") convolution over depth, height and width.
+
+    N×C×D×H×W → N×out_channels×…, (D − 1)·S − 2P + dilation·(kernel_size − 1) + output_padding + 1
+    along each axis. Source: torch/nn/modules/conv.py.
+    """
+
+    spatial = 3
+
+

@@ -1,0 +1,152 @@
+"""Where branches meet and part: sum, product, concatenation, a share of the channels."""
+
+from __future__ import annotations
+
+from convcalc.errors import LayerError
+from convcalc.integers import Open, Size
+from convcalc.ops.arguments import count
+from convcalc.ops.base import Condition, Op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from convcalc.ops.base import Layout, Shape
+
+
+def axis_name(axis: int, rank: int) -> str:
+    """The name of an axis of a value of so many axes: "channels", "height", …"""
+    if axis < 2:
+        return ("batch", "channels")[axis]
+    names = {3: ("length",), 4: ("height", "width"), 5: ("depth", "height", "width")}
+    return names[rank][axis - 2] if rank in names else f"axis {axis}"
+
+
+def show_shape(shape: Shape) -> str:
+    """A shape without its batch: `64×56×56`; sizes that are open show as ?."""
+    return "×".join("?" if isinstance(s, Open) else str(s) for s in shape[1:])
+
+
+class _Join(Op):
+    """Several values in, one out."""
+
+    family = "joins"
+    inputs = 0
+
+    def check(self, *shapes: Shape) -> None:
+        first = shapes[0]
+        for shape in shapes[1:]:
+            if len(shape) != len(first):
+                raise LayerError(
+                    f"{self.name()} joins values of unequal rank: "
+                    f"{show_shape(first)} and {show_shape(shape)}"
+                )
+
+    def output_layout(self, *layouts: Layout) -> Layout:
+        if len(set(layouts)) > 1:
+            raise LayerError(f"{self.name()} joins tokens with a value that has channels first")
+        return layouts[0]
+
+
+class Add(_Join):
+    """The sum of values of equal shape; nothing broadcasts. What `add:` and `residual:` make."""
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        first = shapes[0]
+        return [
+            Condition("equal", first[axis], shape[axis], f"Add: {axis_name(axis, len(first))}")
+            for shape in shapes[1:]
+            for axis in range(1, len(first))
+        ]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.Add()
+
+
+class Mul(_Join):
+    """The elementwise product. A branch of size 1 along every spatial axis is a gate (N×C×1×1).
+
+    The shape is that of the first branch that is no gate. What `mul:` makes.
+    """
+
+    def output(self, *shapes: Shape) -> Shape:
+        for shape in shapes:
+            if not self._is_gate(shape):
+                return shape
+        return shapes[0]
+
+    @staticmethod
+    def _is_gate(shape: Shape) -> bool:
+        # Structural: an adaptive pool gives the int 1, whatever the input's size.
+        return len(shape) > 2 and all(isinstance(s, int) and s == 1 for s in shape[2:])
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        full = self.output(*shapes)
+        conditions = []
+        for shape in shapes:
+            axes = range(1, 2) if self._is_gate(shape) else range(1, len(full))
+            conditions += [
+                Condition("equal", full[axis], shape[axis], f"Mul: {axis_name(axis, len(full))}")
+                for axis in axes
+                if full is not shape
+            ]
+        return conditions
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.Mul()
+
+
+class Concat(_Join):
+    """Values one after another along an axis (1: the channels); all other sizes are equal.
+
+    What `concat:` makes. Source: torch.cat.
+    """
+
+    dim = count(1, minimum=1, doc="the axis, counted from the batch (0)")
+
+    def check(self, *shapes: Shape) -> None:
+        super().check(*shapes)
+        if self.dim >= len(shapes[0]):
+            raise LayerError(
+                f"dim {self.dim} is past the last axis of {show_shape(shapes[0])}",
+                "1 is the channels, 2 the first spatial axis",
+                argument="dim",
+            )
+
+    def output(self, *shapes: Shape) -> Shape:
+        total: Size = 0
+        for shape in shapes:
+            total = total + shape[self.dim]
+        return (*shapes[0][: self.dim], total, *shapes[0][self.dim + 1 :])
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        first = shapes[0]
+        return [
+            Condition("equal", first[axis], shape[axis], f"Concat: {axis_name(axis, len(first))}")
+            for shape in shapes[1:]
+            for axis in range(1, len(first))
+            if axis != self.dim
+        ]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.Concat(self.dim)
+
+
+class Split(Op):
+    """A share of the channels: `size` of them from `start` on. What `split:` makes, one a branch."""
+
+    family = "joins"
+    layout = "channels"
+
+    start = count(minimum=0)
+    size = count()
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, _, *rest = shapes[0]
+        return (n, self.size, *rest)
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        return [Condition("at_least", shapes[0][1], self.start + self.size, "Split: the channels")]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.Split(self.start, self.size)
