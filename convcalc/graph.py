@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from convcalc.errors import ConvcalcError, DesignError, LayerError, Place, Problem
-from convcalc.integers import Formula, Open, Size, named, symbol
+from convcalc.integers import Formula, Open, symbol, total
 from convcalc.ops.base import AXES, Condition, Op, Tensor, Window
 from convcalc.ops.joins import show_shape
 
@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal
 
+    from convcalc.integers import Names, Size
     from convcalc.ops.base import Layout, Shape
 
     ScopeKind = Literal["network", "block", "loop", "repeat", "branch", "part"]
@@ -442,48 +443,25 @@ class Facts:
         "windows",
     )
 
-    def __init__(self, op: Op, shapes: tuple[Shape, ...], sizes: SizeNames | None) -> None:
+    def __init__(self, op: Op, shapes: tuple[Shape, ...], names: Names | None) -> None:
         self.conditions: Sequence[Condition] = op.conditions(*shapes)
-        self.output: Shape = op.output(*shapes)
-        # Costs are told in named sizes, so that they stay short polynomials.
-        costed = shapes if sizes is None else tuple(map(sizes.rename, shapes))
-        self.weights: Sequence[Tensor] = op.weights(*costed)
-        self.buffers: Sequence[Tensor] = op.buffers(*costed)
-        self.params: Size = _total(self.weights)
-        self.buffer_elements: Size = _total(self.buffers)
-        self.macs: Size = op.macs(*costed)
+        output = op.output(*shapes)
+        self.output: Shape = output if names is None else _named(output, names)
+        self.weights: Sequence[Tensor] = op.weights(*shapes)
+        self.buffers: Sequence[Tensor] = op.buffers(*shapes)
+        self.params: Size = total(tensor.elements for tensor in self.weights)
+        self.buffer_elements: Size = total(tensor.elements for tensor in self.buffers)
+        self.macs: Size = op.macs(self.output, *shapes)
         self.windows: Sequence[Window] = op.windows(*shapes)
 
 
-def _total(tensors: Sequence[Tensor]) -> Size:
-    total: Size = 0
-    for tensor in tensors:
-        total = total + tensor.elements
-    return total
-
-
-class SizeNames:
-    """Names for the distinct sizes of a network: h1 = (H + 1)//2, …, each told once."""
-
-    def __init__(self) -> None:
-        self._named: dict[Any, Formula] = {}
-        self._counts: dict[str, int] = {}
-
-    def rename(self, shape: Shape) -> Shape:
-        """The shape with every composite spatial size replaced by its name."""
-        if len(shape) < 3 or len(shape) > 5:
-            return shape
-        letters = [axis[0] for axis in AXES[len(shape) - 2]]
-        return (*shape[:2], *map(self._name, shape[2:], letters))
-
-    def _name(self, size: Size, letter: str) -> Size:
-        if not isinstance(size, Formula) or size.is_symbol:
-            return size
-        known = self._named.get(size)
-        if known is None:
-            number = self._counts[letter] = self._counts.get(letter, 0) + 1
-            known = self._named[size] = named(size, f"{letter}{number}")
-        return known
+def _named(shape: Shape, names: Names) -> Shape:
+    """The shape with its spatial sizes under names (h1, w1, …), so that costs stay short."""
+    axes = AXES.get(len(shape) - 2)
+    if axes is None:
+        return shape
+    sizes = [names.name(size, axis[0]) for size, axis in zip(shape[2:], axes, strict=True)]
+    return (*shape[:2], *sizes)
 
 
 class Flow:
@@ -493,6 +471,7 @@ class Flow:
     facts: what each layer made of its inputs; None for inputs.
     open_conditions: (node, condition) pairs that could not be decided because a size is a formula or
         an array; the figures hold where they do.
+    names: where sizes are formulas, the names that the distinct ones bear in shapes and costs.
     """
 
     def __init__(
@@ -504,6 +483,7 @@ class Flow:
         self.shapes: list[Shape] = []
         self.facts: list[Facts | None] = []
         self.open_conditions: list[tuple[Node, Condition]] = []
+        self.names: Names | None = None
 
 
 def flow(
@@ -531,7 +511,10 @@ def flow(
         shapes_in[name] = (batch, *(symbol(s) if isinstance(s, str) else s for s in sizes))
     result = Flow(graph, batch, shapes_in)
     symbolic = any(isinstance(s, Formula) for shape in shapes_in.values() for s in shape)
-    names = SizeNames() if symbolic else None
+    if symbolic:
+        from convcalc.integers.names import Names  # formulas are rarer than ints: load it when needed
+
+        result.names = Names(tuple(graph.free))
     known: dict[tuple[Op, tuple[Shape, ...]], Facts] = {}
     problems: list[Problem] = []
     broken: set[int] = set()
@@ -558,7 +541,7 @@ def flow(
                 shapes.append(())
                 facts.append(None)
                 continue
-            fact = known[key] = Facts(op, flowing, names)
+            fact = known[key] = Facts(op, flowing, result.names)
             result.open_conditions += [
                 (node, c) for c in fact.conditions if c.holds() is None and c.left is not c.right
             ]

@@ -19,12 +19,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convcalc.errors import LayerError, closest
-from convcalc.integers import Size, product
+from convcalc.integers import product
 from convcalc.ops.arguments import Argument, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Literal
+
+    from convcalc.integers import Size
 
     Shape = tuple[Size, ...]
     Layout = Literal["channels", "tokens"]
@@ -280,8 +282,12 @@ class Op:
         """Tensors kept but not learned, in the order of PyTorch's named_buffers()."""
         return ()
 
-    def macs(self, *shapes: Shape) -> Size:
-        """Multiply-accumulates of convolutions and matrix products; nothing else counts."""
+    def macs(self, output: Shape, *shapes: Shape) -> Size:
+        """Multiply-accumulates of convolutions and matrix products; nothing else counts.
+
+        `output` is the output's shape. It is handed in, not computed again, because its sizes may
+        bear names by now (h1, w1, …), in which costs stay short.
+        """
         return 0
 
     def windows(self, *shapes: Shape) -> Sequence[Window]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcalc.errors import LayerError
-from convcalc.integers import Size, ceil_div, maximum, product
+from convcalc.integers import ceil_div, maximum, product
 from convcalc.ops.arguments import choice, count, flag, sizes
 from convcalc.ops.base import AXES, Condition, Op, Tensor, Window, channels_equal
 
@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from convcalc.integers import Size
     from convcalc.ops.base import Shape
-
-Sizes = tuple[Size, ...]
 
 
 def window_conditions(op: Op, shape: Shape, windows: Sequence[Window]) -> list[Condition]:
@@ -134,12 +133,10 @@ class _Convolution(Op):
         )
         return [kernel, Tensor("bias", (self.out_channels,))] if self.bias else [kernel]
 
-    def macs(self, *shapes: Shape) -> Size:
+    def macs(self, output: Shape, *shapes: Shape) -> Size:
         """Each output position multiplies one kernel: N · outputs · (C/groups) · ∏ kernel."""
-        n, channels, *_ = shapes[0]
-        _, out, *spatial = self.output(*shapes)
-        per_place = channels // self.groups * product(self.kernel_size)
-        return n * out * product(spatial) * per_place
+        per_place: Size = shapes[0][1] // self.groups * product(self.kernel_size)
+        return product(output) * per_place
 
     def windows(self, *shapes: Shape) -> list[Window]:
         windows = []
@@ -279,10 +276,10 @@ class _TransposedConvolution(Op):
         )
         return [kernel, Tensor("bias", (self.out_channels,))] if self.bias else [kernel]
 
-    def macs(self, *shapes: Shape) -> Size:
+    def macs(self, output: Shape, *shapes: Shape) -> Size:
         """Each input position multiplies one kernel: N · inputs · (out/groups) · ∏ kernel."""
         n, channels, *spatial = shapes[0]
-        per_place = self.out_channels // self.groups * product(self.kernel_size)
+        per_place: Size = self.out_channels // self.groups * product(self.kernel_size)
         return n * channels * product(spatial) * per_place
 
     def windows(self, *shapes: Shape) -> list[Window]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcalc.errors import LayerError
-from convcalc.integers import Open, Size
+from convcalc.integers import Open
 from convcalc.ops.arguments import count
 from convcalc.ops.base import Condition, Op
 
@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from convcalc.integers import Size
     from convcalc.ops.base import Layout, Shape
 
 
