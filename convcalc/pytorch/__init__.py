@@ -1,0 +1,88 @@
+"""A design in PyTorch: as a module, and proved by running it.
+
+These are the only rooms that import torch, and only when one of these functions is called; without
+torch each raises `TorchMissing`, which says what to install.
+"""
+
+from __future__ import annotations
+
+from convcalc.pytorch.compare import Comparison, Report
+from convcalc.pytorch.errors import BuildError, DeviceError, TorchMissing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from convcalc.graph import Flow, Graph
+    from convcalc.pytorch.module import Network
+
+__all__ = [
+    "BuildError",
+    "Comparison",
+    "DeviceError",
+    "Report",
+    "TorchMissing",
+    "check_graph",
+    "require_torch",
+    "to_module",
+]
+
+
+def require_torch() -> ModuleType:
+    """The torch module. Raises TorchMissing where there is none."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: a library that torch needs does not load
+        raise TorchMissing(str(error)) from error
+    return torch
+
+
+def to_module(
+    flow: Flow, *, device: str = "cpu", dtype: str = "float32", initialise: bool = True
+) -> Network:
+    """The network as an nn.Module, for the sizes that flow through it (all of them numbers).
+
+    Its submodules stand in a tree along the layers' paths, so that state_dict keys read
+    "Bottleneck[3].Conv[1].BatchNorm2d.weight" and `get_submodule` takes a layer's path. A part of a
+    path that nn.Module has as an attribute ("half") gets an underscore: "half_".
+
+    `forward` takes the inputs by position, in the design's order, and returns the output, or a dict
+    by name where the design has several outputs. In training mode a design with aux outputs returns
+    a dict with these too; in eval mode their layers do not run.
+
+    device: "auto", "cpu", "cuda", "cuda:1".
+    dtype: "float32", "float64", "float16" or "bfloat16".
+    initialise: False fills all tensors with zeros, in no time: enough to measure, not to train.
+
+    Raises TorchMissing, DeviceError, BuildError; ConvcalcError where a size is still open.
+    """
+    require_torch()
+    from convcalc.pytorch import module
+
+    return module.to_module(flow, device=device, dtype=dtype, initialise=initialise)
+
+
+def check_graph(
+    graph: Graph,
+    *,
+    flow: Flow | None = None,
+    device: str = "auto",
+    batch: int = 1,
+    dtype: str = "float32",
+) -> Report:
+    """Build the network, really run it once, and compare every figure with what torch says.
+
+    flow: the sizes to run at (`batch` is then the flow's own); None: those of the design.
+    device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1".
+    dtype: "float32", "float64", "float16" or "bfloat16".
+
+    Whatever torch refuses to build or run is a failed comparison that names the layer; so is a
+    network that needs more memory than there is, which is not run.
+
+    Raises TorchMissing, DeviceError; DesignError where the design itself is wrong; ConvcalcError
+    where a size is still open.
+    """
+    require_torch()
+    from convcalc.pytorch import check
+
+    return check.check_graph(graph, flow=flow, device=device, batch=batch, dtype=dtype)

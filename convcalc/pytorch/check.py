@@ -1,0 +1,73 @@
+"""One network's check: build it, run it, compare."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from convcalc.graph import flow as send
+from convcalc.pytorch.capacity import shortage
+from convcalc.pytorch.compare import Comparison, Report, compare
+from convcalc.pytorch.devices import resolve_device, resolve_dtype
+from convcalc.pytorch.errors import BuildError, reason
+from convcalc.pytorch.measure import measure
+from convcalc.pytorch.module import as_number, numbers, to_module
+
+if TYPE_CHECKING:
+    from convcalc.graph import Flow, Graph
+
+
+def check_graph(
+    graph: Graph,
+    *,
+    flow: Flow | None = None,
+    device: str = "auto",
+    batch: int = 1,
+    dtype: str = "float32",
+) -> Report:
+    """See `convcalc.pytorch.check_graph`."""
+    start = time.perf_counter()
+    target = resolve_device(device)
+    resolve_dtype(dtype)
+    if flow is None:
+        flow = send(graph, batch=batch)
+    skipped = shortage(flow, target, dtype)
+    if skipped is None:
+        comparisons = _compared(flow, target, dtype)
+    else:
+        comparisons = [Comparison("run", None, "runs", skipped)]
+    return Report(
+        graph.name,
+        comparisons,
+        device=_device_name(target),
+        torch=torch.__version__,
+        batch=as_number(flow.batch, "batch"),
+        dtype=dtype,
+        seconds=time.perf_counter() - start,
+        skipped=skipped,
+    )
+
+
+def _compared(flow: Flow, device: torch.device, dtype: str) -> list[Comparison]:
+    try:
+        network = to_module(flow, device=str(device), dtype=dtype, initialise=False)
+        inputs = [
+            torch.zeros(numbers(shape, name), dtype=resolve_dtype(dtype), device=device)
+            for name, shape in flow.inputs.items()
+        ]
+        measured = measure(network, inputs)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # a kernel's failure shows only here
+    except BuildError as error:
+        return [Comparison("build", error.path, "builds", error.reason)]
+    except RuntimeError as error:  # weights or inputs that do not fit after all, a lost device
+        return [Comparison("run", None, "runs", reason(error))]
+    return compare(flow, measured, dtype)
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)

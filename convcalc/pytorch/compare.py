@@ -1,0 +1,189 @@
+"""Computed figures beside measured ones. Needs no torch.
+
+The computed side comes from the flow of sizes through the graph alone, the measured side from torch
+alone; here they only meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from convcalc.graph import Facts, Flow, Node
+    from convcalc.ops.base import Tensor
+    from convcalc.pytorch.measure import Held, Layer, Measurement
+
+
+class Comparison:
+    """One figure, computed and measured.
+
+    figure: of a layer "output", "dtype", "parameters", "buffers" (name → dtype and shape, in
+        PyTorch's order), "params" (elements), "macs"; of the network "params", "trainable_params",
+        "aux_params", "buffers" (elements), "macs" (without aux), "outputs", "layers" (that ran).
+        "build" and "run" stand only where torch refused.
+    path: the layer's; None for the network's.
+    """
+
+    __slots__ = ("computed", "figure", "measured", "ok", "path")
+
+    def __init__(self, figure: str, path: str | None, computed: Any, measured: Any) -> None:
+        self.figure = figure
+        self.path = path
+        self.computed = computed
+        self.measured = measured
+        # Names are compared in order, and dicts alone would not tell.
+        self.ok: bool = _ordered(computed) == _ordered(measured)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; shapes become lists there."""
+        return {name: getattr(self, name) for name in sorted(self.__slots__)}
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return f"{where}{self.figure}: computed {self.computed}, measured {self.measured}"
+
+    def __repr__(self) -> str:
+        return f"Comparison({self}, ok={self.ok})"
+
+
+class Report:
+    """The outcome of one network's check.
+
+    ok: something was compared, and everything agrees.
+    device: as torch names it. skipped: why the network was not run, or None; then `comparisons`
+    holds the same as a failure. seconds: of the whole check, building included.
+    """
+
+    __slots__ = (
+        "batch",
+        "comparisons",
+        "device",
+        "dtype",
+        "network",
+        "seconds",
+        "skipped",
+        "torch",
+    )
+
+    def __init__(
+        self,
+        network: str,
+        comparisons: Sequence[Comparison],
+        *,
+        device: str,
+        torch: str,
+        batch: int,
+        dtype: str,
+        seconds: float,
+        skipped: str | None = None,
+    ) -> None:
+        self.network = network
+        self.comparisons = tuple(comparisons)
+        self.device = device
+        self.torch = torch
+        self.batch = batch
+        self.dtype = dtype
+        self.seconds = seconds
+        self.skipped = skipped
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.comparisons) and all(c.ok for c in self.comparisons)
+
+    @property
+    def failures(self) -> list[Comparison]:
+        """What disagrees, in the order of the network."""
+        return [c for c in self.comparisons if not c.ok]
+
+    def __repr__(self) -> str:
+        verdict = "ok" if self.ok else f"{len(self.failures)} failed"
+        return f"Report({self.network!r}, {len(self.comparisons)} comparisons, {verdict})"
+
+
+def _ordered(value: Any) -> Any:
+    return list(value.items()) if isinstance(value, dict) else value
+
+
+def compare(flow: Flow, measured: Measurement, dtype: str) -> list[Comparison]:
+    """Every figure of every layer, then those of the network.
+
+    A layer that did not run because one before it failed has no "output", "dtype" and "macs" here;
+    the network's "layers" tells how many did.
+    """
+    comparisons: list[Comparison] = []
+    for node in flow.graph.layers:
+        facts = flow.facts[node.index]
+        assert facts is not None
+        shape = flow.shapes[node.index]
+        comparisons += _layer(node, facts, shape, measured.layers[node.index], dtype)
+    return comparisons + _network(flow, measured)
+
+
+def _layer(
+    node: Node, facts: Facts, shape: Sequence[Any], layer: Layer, dtype: str
+) -> list[Comparison]:
+    path = node.path
+    comparisons = [
+        Comparison("parameters", path, _told(facts.weights, dtype), _held(layer.parameters)),
+        Comparison("buffers", path, _told(facts.buffers, dtype), _held(layer.buffers)),
+        Comparison("params", path, facts.params, _elements(layer.parameters)),
+    ]
+    if layer.error is not None:
+        comparisons.append(Comparison("run", path, "runs", layer.error))
+    if layer.ran:
+        comparisons += [
+            Comparison("output", path, tuple(shape), layer.output),
+            Comparison("dtype", path, dtype, layer.dtype),
+            Comparison("macs", path, facts.macs, layer.macs),
+        ]
+    return comparisons
+
+
+def _network(flow: Flow, measured: Measurement) -> list[Comparison]:
+    graph = flow.graph
+    aux = {n.index for n in graph.nodes if n.aux}
+    main = [n.index for n in graph.layers if not n.aux]
+    of_aux = sum(_elements(measured.layers[i].parameters) for i in aux)
+    trains = sum(p.elements for p in measured.parameters if p.trains)
+    aux_trains = sum(p.elements for i in aux for p in measured.layers[i].parameters if p.trains)
+    shapes = {
+        name: flow.shapes[index] for name, index in (*graph.outputs.items(), *graph.aux.items())
+    }
+    layers = len(graph.layers)
+    ran = sum(layer.ran for layer in measured.layers.values())
+    params = _sum(flow, main, "params")
+    return [
+        Comparison("params", None, params, _elements(measured.parameters) - of_aux),
+        Comparison("trainable_params", None, params, trains - aux_trains),
+        Comparison("aux_params", None, _sum(flow, aux, "params"), of_aux),
+        Comparison(
+            "buffers",
+            None,
+            _sum(flow, [*main, *aux], "buffer_elements"),
+            _elements(measured.buffers),
+        ),
+        Comparison(
+            "macs", None, _sum(flow, main, "macs"), sum(measured.layers[i].macs for i in main)
+        ),
+        Comparison("outputs", None, shapes, {n: measured.outputs.get(n) for n in shapes}),
+        Comparison("layers", None, layers, ran),
+    ]
+
+
+def _sum(flow: Flow, indices: Iterable[int], figure: str) -> Any:
+    return sum(getattr(flow.facts[index], figure) for index in indices)
+
+
+def _elements(held: Iterable[Held]) -> int:
+    return sum(h.elements for h in held)
+
+
+def _told(tensors: Iterable[Tensor], dtype: str) -> dict[str, str]:
+    return {t.name: f"{t.dtype or dtype}{[*t.shape]}" for t in tensors}
+
+
+def _held(tensors: Iterable[Held]) -> dict[str, str]:
+    return {h.name: f"{h.dtype}{[*h.shape]}" for h in tensors}
