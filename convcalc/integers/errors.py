@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ConvcalcError
+from convcalc.errors import ConvcalcError
 
 
 class IntegersError(ConvcalcError, ValueError):
