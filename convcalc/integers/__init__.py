@@ -31,19 +31,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .arrays import IntArray, array
-    from .decide import (
-        Answer,
-        Decision,
-        at_least,
-        equal,
-        equal_classes,
-        periods,
-        residues,
-    )
+    from .decide import Answer, Decision, at_least, equal, equal_classes, residues
     from .evaluation import compile_formula, evaluate, substitute, symbols
     from .names import Names
     from .parsing import parse
     from .printing import definitions, pretty, to_latex, to_python, to_text
+    from .quasipolynomials import periods
 
 __all__ = [
     "Answer",
@@ -89,18 +82,11 @@ __all__ = [
 
 _LAZY = {
     "arrays": ("IntArray", "array"),
-    "decide": (
-        "Answer",
-        "Decision",
-        "at_least",
-        "equal",
-        "equal_classes",
-        "periods",
-        "residues",
-    ),
+    "decide": ("Answer", "Decision", "at_least", "equal", "equal_classes", "residues"),
     "evaluation": ("compile_formula", "evaluate", "substitute", "symbols"),
     "names": ("Names",),
     "parsing": ("parse",),
+    "quasipolynomials": ("periods",),
     "printing": ("definitions", "pretty", "to_latex", "to_python", "to_text"),
 }
 

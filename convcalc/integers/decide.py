@@ -1,43 +1,29 @@
 """Questions about all values of the symbols at once: proved, refuted, or unknown; never a guess.
 
-Why finitely many points prove something. Take x = r + m*j, r fixed. By induction, every formula of
-symbols, + - * and floor(P/d) is, on each residue class r of a modulus m, a polynomial in j with
-integer coefficients: a symbol with m = 1; sums and products with the lcm of the moduli; and if P
-is such a polynomial in j, then with j = d*i all its coefficients but the constant one are
-multiples of d, so floor(P/d) is such a polynomial in i. With several symbols the same holds in all
-j's at once. So a formula has a period and a degree in each symbol, and it is zero everywhere if and
-only if it is zero on `period * (degree + 1)` consecutive values of each symbol.
+A formula is refuted by a point, and proved by its bounds or by a finite grid of points that decides
+(`quasipolynomials` has the reason).
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from itertools import pairwise
 from itertools import product as grid_points
-from math import comb, gcd, lcm
 
+from .differences import differences_of, falls_below, roots
 from .errors import UndecidedError
-from .evaluation import atoms_of, compile_unchecked, probe_point, symbols
-from .formulas import (
-    ATOMS,
-    FLOOR,
-    NAMED,
-    QUOTIENT,
-    SYMBOL,
-    Formula,
-    as_formula,
-    bounds,
-    expand,
-)
+from .evaluation import compile_unchecked, probe_point, symbols
+from .formulas import Formula, as_formula, bounds, expand
+from .quasipolynomials import Axis, shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NoReturn
 
-    from .formulas import Size, Terms
+    from .formulas import Size
 
 GRID_LIMIT = 200_000  # points evaluated for one answer
+_SEARCHES = 50  # residue classes in which a lower value is looked for far away
 
 
 class Answer(Enum):
@@ -49,7 +35,7 @@ class Answer(Enum):
 
 
 class Decision:
-    """An answer, a counterexample {symbol: value} if refuted, and why."""
+    """An answer, why, and for a refuted formula a counterexample {symbol: value}."""
 
     __slots__ = ("answer", "counterexample", "reason")
 
@@ -76,7 +62,7 @@ class Decision:
         raise TypeError("a decision has three answers; ask .proved, .refuted or .unknown")
 
     def __repr__(self) -> str:
-        at = ", ".join(f"{name}={value}" for name, value in (self.counterexample or {}).items())
+        at = _at(self.counterexample or {})
         return f"<{self.answer.value}{' at ' + at if at else ''}: {self.reason}>"
 
 
@@ -90,69 +76,6 @@ def _unknown(reason: str) -> Decision:
 
 def _refuted(reason: str, at: dict[str, int]) -> Decision:
     return Decision(Answer.REFUTED, reason, at)
-
-
-# Periods and degrees.
-
-
-def periods(formula: int | Formula) -> dict[str, tuple[int, int]]:
-    """{symbol: (period, degree)} of an integer formula, by the argument above.
-
-    The period is a multiple of the smallest one. Raises UndecidedError where a maximum, minimum or
-    symbolic divisor comes in.
-    """
-    if not isinstance(formula, Formula):
-        return {}
-    known: dict[int, dict[str, tuple[int, int]]] = {}
-    for number in atoms_of([formula]):
-        atom = ATOMS[number]
-        if atom.kind == SYMBOL:
-            known[number] = {atom.name: (1, 1)}
-        elif atom.kind == NAMED:
-            known[number] = _polynomial_periods(atom.parts[0]._terms, known)
-        elif atom.kind == FLOOR:
-            known[number] = _floor_periods(atom.parts[0]._terms, atom.divisor, known)
-        else:
-            what = "a symbolic divisor" if atom.kind == QUOTIENT else "a maximum or minimum"
-            raise UndecidedError(f"{formula} has no known period: it holds {what}")
-    return _polynomial_periods(formula._terms, known)
-
-
-def _polynomial_periods(
-    terms: Terms, known: dict[int, dict[str, tuple[int, int]]]
-) -> dict[str, tuple[int, int]]:
-    result: dict[str, tuple[int, int]] = {}
-    for monomial in terms:
-        for name, (period, degree) in _monomial_periods(monomial, known).items():
-            old_period, old_degree = result.get(name, (1, 0))
-            result[name] = (lcm(old_period, period), max(old_degree, degree))
-    return result
-
-
-def _monomial_periods(
-    monomial: Iterable[int], known: dict[int, dict[str, tuple[int, int]]]
-) -> dict[str, tuple[int, int]]:
-    result: dict[str, tuple[int, int]] = {}
-    for number in monomial:
-        for name, (period, degree) in known[number].items():
-            old_period, old_degree = result.get(name, (1, 0))
-            result[name] = (lcm(old_period, period), old_degree + degree)
-    return result
-
-
-def _floor_periods(
-    terms: Terms, divisor: int, known: dict[int, dict[str, tuple[int, int]]]
-) -> dict[str, tuple[int, int]]:
-    # A monomial's coefficient c stands in all its coefficients in j, so j = i * d/gcd(d, c) is
-    # enough for it to become a multiple of d.
-    result = _polynomial_periods(terms, known)
-    factors: dict[str, int] = {}
-    for monomial, c in terms.items():
-        factor = divisor // gcd(divisor, c)
-        for number in monomial:
-            for name in known[number]:
-                factors[name] = lcm(factors.get(name, 1), factor)
-    return {name: (p * factors[name], degree) for name, (p, degree) in result.items()}
 
 
 # Points to try.
@@ -197,44 +120,46 @@ def _at(point: dict[str, int]) -> str:
 def equal(left: Size, right: Size) -> Decision:
     """Whether two sizes are equal for all values of their symbols (arrays: in all elements)."""
     if not (isinstance(left, (int, Formula)) and isinstance(right, (int, Formula))):
-        return _plain_equality(left, right)
+        return _of_constants(bool(left == right), "they differ", "the same")
     difference = expand(as_formula(left) - right)
     constant = difference.constant
     if constant is not None:
-        return _constant_decision(constant == 0, f"they differ by {constant}", "the same form")
+        return _of_constants(constant == 0, f"they differ by {constant}", "of the same form")
     lowers = symbols(difference)
     value = compile_unchecked(difference)
     point = _first(_samples(lowers), value, lambda v: v != 0)
     if point is None:
         try:
-            shape = periods(difference)
+            axes = shape(difference).axes
         except UndecidedError as error:
-            return _unknown(str(error))
-        size = 1
-        for period, degree in shape.values():
-            size *= period * (degree + 1)
+            return _unknown(f"{difference} = 0 cannot be decided: {error}")
+        size = _grid_size(axes, lowers)
         if size > GRID_LIMIT:
-            return _unknown(f"a proof needs {_count(size)} points; the limit is {GRID_LIMIT:,}")
-        axes = [
-            range(lowers[name], lowers[name] + period * (degree + 1))
-            for name, (period, degree) in shape.items()
+            return _unknown(_too_large(size))
+        ranges = [
+            range(lowers[name], max(axis.start, lowers[name]) + axis.period * (axis.degree + 1))
+            for name, axis in axes.items()
         ]
-        grid = (dict(zip(shape, at, strict=True)) for at in grid_points(*axes))
+        grid = (dict(zip(axes, at, strict=True)) for at in grid_points(*ranges))
         point = _first(grid, value, lambda v: v != 0)
         if point is None:
-            return _proved(f"equal on a grid of {size:,} points, which decides")
+            return _proved(f"equal at {size:,} points, which decide")
     return _refuted(f"they differ by {value(point)} at {_at(point)}", point)
 
 
-def _count(number: int) -> str:
-    return f"{number:,}" if number < 10**15 else f"about 2**{number.bit_length()}"
+def _grid_size(axes: dict[str, Axis], lowers: dict[str, int]) -> int:
+    size = 1
+    for name, axis in axes.items():
+        size *= max(axis.start - lowers[name], 0) + axis.period * (axis.degree + 1)
+    return size
 
 
-def _plain_equality(left: Size, right: Size) -> Decision:
-    return _constant_decision(bool(left == right), "they differ", "the same")
+def _too_large(size: int) -> str:
+    count = f"{size:,}" if size < 10**15 else f"about 2**{size.bit_length()}"
+    return f"a proof needs {count} points; the limit is {GRID_LIMIT:,}"
 
 
-def _constant_decision(holds: bool, why_not: str, why: str) -> Decision:
+def _of_constants(holds: bool, why_not: str, why: str) -> Decision:
     return _proved(why) if holds else _refuted(why_not, {})
 
 
@@ -252,11 +177,11 @@ def decided_equal(left: Formula, right: Formula) -> bool:
 def at_least(size: Size, bound: int) -> Decision:
     """Whether size >= bound for all values of its symbols at or above their lower bounds.
 
-    Exact for formulas of one symbol, and for those of several in which every residue class is
-    either constant, linear, or has no falling coefficient; otherwise often unknown.
+    Exact for formulas of one symbol, and for those of several that are linear on each residue
+    class; with products of several symbols it may stay unknown.
     """
     if isinstance(size, int):
-        return _constant_decision(size >= bound, f"it is {size}", f"it is {size}")
+        return _of_constants(size >= bound, f"it is {size}", f"it is {size}")
     if not isinstance(size, Formula):
         return _array_at_least(size, bound)
     formula = expand(size)
@@ -272,10 +197,13 @@ def at_least(size: Size, bound: int) -> Decision:
     if point is not None:
         return _refuted(f"it is {value(point)} at {_at(point)}", point)
     try:
-        shape = periods(formula)
+        axes = shape(formula).axes
     except UndecidedError as error:
-        return _unknown(str(error))
-    return _least_by_classes(value, shape, lowers, bound)
+        return _unknown(f"{formula} >= {bound} cannot be decided: {error}")
+    size = _grid_size(axes, lowers)
+    if size > GRID_LIMIT:
+        return _unknown(_too_large(size))
+    return _least_on_cells(value, axes, lowers, bound, size)
 
 
 def _array_at_least(size: Any, bound: int) -> Decision:
@@ -286,161 +214,69 @@ def _array_at_least(size: Any, bound: int) -> Decision:
     least = size.least
     if least is None or least >= bound:
         return _proved("no element is smaller")
-    return _refuted(f"an element is {least}", {})
+    return Decision(Answer.REFUTED, f"an element is {least}")
 
 
-def _least_by_classes(
+def _least_on_cells(
     value: Callable[[dict[str, int]], int],
-    shape: dict[str, tuple[int, int]],
+    axes: dict[str, Axis],
     lowers: dict[str, int],
     bound: int,
+    size: int,
 ) -> Decision:
-    names = list(shape)
-    size = 1
-    for period, degree in shape.values():
-        size *= period * (degree + 1)
-    if size > GRID_LIMIT:
-        return _unknown(f"a proof needs {_count(size)} points; the limit is {GRID_LIMIT:,}")
-    open_question = False
-    for start in grid_points(*(range(lowers[n], lowers[n] + shape[n][0]) for n in names)):
-        if len(names) == 1:
-            (name,) = names
-            period, degree = shape[name]
-            values = [value({name: start[0] + period * j}) for j in range(degree + 1)]
-            j = _falls_below(_differences(values), bound)
-            if j is not None:
-                point = {name: start[0] + period * j}
-                return _refuted(f"it is {value(point)} at {_at(point)}", point)
-            continue
-        found = _class_of_several(value, shape, names, start, bound)
+    """Goes through the single values below each start and the residue classes from there on."""
+    choices = []
+    for name, axis in axes.items():
+        start = max(axis.start, lowers[name])
+        single = [Axis(at, 0, 0) for at in range(lowers[name], start)]
+        choices.append(single + [axis._replace(start=start + r) for r in range(axis.period)])
+    undecided = 0
+    for cell in grid_points(*choices):
+        search = undecided < _SEARCHES
+        found = _cell_falls(value, dict(zip(axes, cell, strict=True)), bound, search)
         if isinstance(found, dict):
             return _refuted(f"it is {value(found)} at {_at(found)}", found)
-        open_question = open_question or not found
-    if open_question:
-        return _unknown("terms of several symbols fall and rise; no value below was found")
-    return _proved(f"shown on {size:,} points: every residue class rises from there")
+        undecided += not found
+    if undecided:
+        return _unknown("some terms of several symbols rise and others fall")
+    return _proved(f"shown by {size:,} points, which decide")
 
 
-def _class_of_several(
-    value: Callable[[dict[str, int]], int],
-    shape: dict[str, tuple[int, int]],
-    names: list[str],
-    start: tuple[int, ...],
-    bound: int,
+def _cell_falls(
+    value: Callable[[dict[str, int]], int], cell: dict[str, Axis], bound: int, search: bool
 ) -> dict[str, int] | bool:
-    """On one residue class: True if never below `bound`, False if not known, or a point below.
-
-    f = sum of D[k] * C(j1, k1) * C(j2, k2) …, D the mixed forward differences at the start; all
-    binomials are >= 0, so it cannot fall below f(start) if no D is negative.
-    """
-    ranges = [range(shape[name][1] + 1) for name in names]
+    """On start + period * j, j >= 0: a point below `bound`; else True if there is none, False if
+    that is not known. `search` looks for one far away."""
 
     def point(steps: tuple[int, ...]) -> dict[str, int]:
         return {
-            name: first + shape[name][0] * step
-            for name, first, step in zip(names, start, steps, strict=True)
+            name: axis.start + axis.period * step
+            for (name, axis), step in zip(cell.items(), steps, strict=True)
         }
 
-    table = {steps: value(point(steps)) for steps in grid_points(*ranges)}
-    for axis, steps_range in enumerate(ranges):
-        for order in range(1, len(steps_range)):
+    moving = [axis.degree for axis in cell.values()]
+    if len(moving) == 1:
+        values = [value(point((j,))) for j in range(moving[0] + 1)]
+        j = falls_below(differences_of(values), bound)
+        return True if j is None else point((j,))
+    # f = sum of D[k1, k2, …] * C(j1, k1) * C(j2, k2) * …, D the mixed forward differences. As
+    # binomials are never negative, without a negative D the least value is the one at the start.
+    table = {steps: value(point(steps)) for steps in grid_points(*(range(d + 1) for d in moving))}
+    for place, degree in enumerate(moving):
+        for order in range(1, degree + 1):
             for steps in sorted(table, reverse=True):
-                if steps[axis] >= order:
-                    before = (*steps[:axis], steps[axis] - 1, *steps[axis + 1 :])
+                if steps[place] >= order:
+                    before = (*steps[:place], steps[place] - 1, *steps[place + 1 :])
                     table[steps] -= table[before]
-    origin = (0,) * len(names)
-    if table[origin] < bound:
-        return point(origin)
+    if table[(0,) * len(moving)] < bound:
+        return point((0,) * len(moving))
     falling = [steps for steps, difference in table.items() if difference < 0]
-    if not falling:
-        return True
-    for steps in falling:  # far along the falling terms' own axes, they may win
+    for steps in falling if search else ():  # far along the symbols of a falling term, it may win
         for exponent in range(1, 40):
-            at = point(tuple((1 << exponent) * (step > 0) for step in steps))
-            if value(at) < bound:
-                return at
-    return False
-
-
-# Polynomials on the integers j >= 0, by their forward differences at 0:
-# p(j) = sum of differences[k] * C(j, k).
-
-
-def _differences(values: list[int]) -> list[int]:
-    result = []
-    while values:
-        result.append(values[0])
-        values = [after - before for before, after in pairwise(values)]
-    while result and not result[-1]:
-        result.pop()
-    return result
-
-
-def _value(differences: list[int], j: int) -> int:
-    return sum(difference * comb(j, k) for k, difference in enumerate(differences))
-
-
-def _sign_changes(differences: list[int]) -> list[int]:
-    """The j > 0 where the sign of p(j) differs from that of p(j - 1), exactly, in order."""
-    if len(differences) < 2:
-        return []
-    # p is monotone between the sign changes of its difference; past the last one for ever.
-    ends = [0, *_sign_changes(differences[1:])]
-    last = ends[-1]
-    step = 1
-    rising = differences[-1] > 0
-    while (_value(differences, last + step) > 0) != rising or not _value(differences, last + step):
-        step *= 2
-    ends.append(last + step)
-    changes: list[int] = []
-    for first, end in pairwise(ends):
-        j = first
-        while j < end and (following := _next_change(differences, j, end)) is not None:
-            changes.append(following)
-            j = following
-    return sorted(set(changes))
-
-
-def _sign(number: int) -> int:
-    return (number > 0) - (number < 0)
-
-
-def _next_change(differences: list[int], start: int, end: int) -> int | None:
-    """The first j in (start, end] whose sign differs from that at `start`; p is monotone there."""
-    sign = _sign(_value(differences, start))
-    if _sign(_value(differences, end)) == sign:
-        return None
-    low, high = start, end
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _sign(_value(differences, middle)) == sign:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _roots(differences: list[int]) -> list[int]:
-    """All j >= 0 with p(j) = 0, where p is not zero everywhere."""
-    roots = set()
-    for j in (0, *_sign_changes(differences)):
-        while not _value(differences, j):  # neighbouring roots show no change of sign
-            roots.add(j)
-            j += 1
-    return sorted(roots)
-
-
-def _falls_below(differences: list[int], bound: int) -> int | None:
-    """A j >= 0 with p(j) < bound, or None if there is none."""
-    if not differences:
-        return 0 if bound > 0 else None
-    shifted = [differences[0] - bound, *differences[1:]]
-    if shifted[0] < 0:
-        return 0
-    for j in _sign_changes(shifted):
-        if _value(shifted, j) < 0:
-            return j
-    return None
+            far = point(tuple((1 << exponent) * (step > 0) for step in steps))
+            if value(far) < bound:
+                return far
+    return not falling
 
 
 # One symbol: residue classes.
@@ -478,8 +314,8 @@ def equal_classes(left: int | Formula, right: int | Formula) -> tuple[int, list[
     """Where two sizes of one symbol x agree: (modulus, residues, extra).
 
     They are equal exactly for x = r (mod modulus), r a residue, and for the sporadic values
-    `extra`, all at or above x's lower bound. Raises UndecidedError with a maximum, minimum,
-    symbolic divisor, a second symbol, or a period beyond the limit.
+    `extra`, all at or above x's lower bound. Raises UndecidedError with a second symbol, a symbolic
+    divisor, a maximum or minimum that breaks the pattern, or a period beyond the limit.
     """
     difference = expand(as_formula(left) - right)
     constant = difference.constant
@@ -488,19 +324,29 @@ def equal_classes(left: int | Formula, right: int | Formula) -> tuple[int, list[
     lowers = symbols(difference)
     if len(lowers) != 1:
         raise UndecidedError(f"{left} and {right} have several symbols: {', '.join(lowers)}")
-    shape = periods(difference)
     ((name, lower),) = lowers.items()
-    period, degree = shape[name]
-    if period * (degree + 1) > GRID_LIMIT:
-        raise UndecidedError(f"the period of {left} - ({right}) in {name} is {_count(period)}")
+    axis = shape(difference).axes[name]
+    size = _grid_size({name: axis}, lowers)
+    if size > GRID_LIMIT:
+        raise UndecidedError(f"where {left} and {right} agree: {_too_large(size)}")
     value = compile_unchecked(difference)
+    start, period = max(axis.start, lower), axis.period
     holds = [False] * period
     extra: list[int] = []
-    for first in range(lower, lower + period):
-        differences = _differences([value({name: first + period * j}) for j in range(degree + 1)])
-        if not differences:
+    for first in range(start, start + period):
+        values = [value({name: first + period * j}) for j in range(axis.degree + 1)]
+        differences = differences_of(values)
+        if differences:
+            extra.extend(first + period * j for j in roots(differences))
+        else:
             holds[first % period] = True
-            continue
-        extra.extend(first + period * j for j in _roots(differences))
+    for x in range(lower, start):  # before a maximum or minimum has settled
+        agree = value({name: x}) == 0
+        if agree and not holds[x % period]:
+            extra.append(x)
+        elif holds[x % period] and not agree:
+            raise UndecidedError(
+                f"{left} and {right} agree on residue classes only from {name} = {x + 1} on"
+            )
     modulus, classes = _compressed(holds)
     return modulus, classes, sorted(extra)

@@ -276,14 +276,22 @@ def probe_point(name: str, lower: int, index: int) -> int:
 
 def probe_values(formula: Formula) -> tuple[int, ...]:
     """The values at the probe points; 0 where a symbolic divisor is zero there."""
-    tables: list[dict[int, int]] = [{} for _ in range(PROBES)]
-    for number in atoms_of([formula]):
-        atom = ATOMS[number]
-        if not atom.probes:
-            atom.probes = tuple(_probe(atom, index, tables[index]) for index in range(PROBES))
-        for table, value in zip(tables, atom.probes, strict=True):
-            table[number] = value
-    return tuple(_polynomial(formula._terms, table) for table in tables)
+    if not all(ATOMS[number].probes for monomial in formula._terms for number in monomial):
+        tables: list[dict[int, int]] = [{} for _ in range(PROBES)]
+        for number in atoms_of([formula]):
+            atom = ATOMS[number]
+            if not atom.probes:
+                atom.probes = tuple(_probe(atom, index, tables[index]) for index in range(PROBES))
+            for table, value in zip(tables, atom.probes, strict=True):
+                table[number] = value
+    values = [0] * PROBES
+    for monomial, c in formula._terms.items():
+        for index in range(PROBES):
+            product = c
+            for number in monomial:
+                product *= ATOMS[number].probes[index]
+            values[index] += product
+    return tuple(values)
 
 
 def _probe(atom: Atom, index: int, values: Mapping[int, int]) -> int:

@@ -126,6 +126,12 @@ class Formula:
         return terms.get(()) if len(terms) == 1 else None
 
     @property
+    def is_symbol(self) -> bool:
+        """Whether it is one symbol and nothing else."""
+        atom = single_atom(self)
+        return atom is not None and atom.kind == SYMBOL
+
+    @property
     def definition(self) -> Formula | None:
         """What a named size stands for; None for any other formula."""
         atom = single_atom(self)
@@ -135,17 +141,17 @@ class Formula:
     # and formulas: arrays and open sizes belong to other runs of the same rules.
 
     def __add__(self, other: Size) -> Formula:
-        if type(other) is not int:
-            value = _operand(other)
-            if value is None:
-                return NotImplemented
-            if type(value) is Formula:
-                return _add(self._terms, value._terms)
-            other = value
-        if other == 0:
+        if type(other) is Formula:
+            return _add(self._terms, other._terms)
+        value = other if type(other) is int else _operand(other)
+        if value is None:
+            return NotImplemented
+        if isinstance(value, Formula):
+            return _add(self._terms, value._terms)
+        if value == 0:
             return self
         terms = self._terms.copy()
-        total = terms.get((), 0) + other
+        total = terms.get((), 0) + value
         if total:
             terms[()] = total
         else:
@@ -172,19 +178,20 @@ class Formula:
         return -self + other
 
     def __mul__(self, other: Size) -> Formula:
-        if type(other) is not int:
-            value = _operand(other)
-            if value is None:
-                return NotImplemented
-            if isinstance(value, Formula):
-                return _multiply(self._terms, value._terms)
-            factor = value
-        else:
-            factor = other
+        if type(other) is Formula:
+            return _multiply(self._terms, other._terms)
+        factor = other if type(other) is int else _operand(other)
+        if factor is None:
+            return NotImplemented
+        if isinstance(factor, Formula):
+            return _multiply(self._terms, factor._terms)
         if factor == 1:
             return self
         if factor == 0:
             return Formula({})
+        if len(self._terms) == 1:  # costs are: one product of sizes, times many numbers
+            for monomial, c in self._terms.items():
+                return Formula({monomial: c * factor})
         return Formula({monomial: c * factor for monomial, c in self._terms.items()})
 
     __rmul__ = __mul__
@@ -365,17 +372,14 @@ def _multiply(left: Terms, right: Terms) -> Formula:
         raise FormulaTooLargeError(
             f"a product of formulas of {len(left):,} and {len(right):,} terms"
         )
-    if len(right) == 1:
-        left, right = right, left
-    if len(left) == 1:
-        ((first, factor),) = left.items()
-        if not first:
-            return Formula({monomial: c * factor for monomial, c in right.items()})
-        return Formula({_join(first, monomial): c * factor for monomial, c in right.items()})
+    if len(left) == 1 and len(right) == 1:
+        for first, factor in left.items():
+            for second, c in right.items():
+                return Formula({tuple(sorted(first + second)): factor * c})
     terms: Terms = {}
     for first, factor in left.items():
         for second, c in right.items():
-            monomial = _join(first, second)
+            monomial = tuple(sorted(first + second))
             total = terms.get(monomial, 0) + c * factor
             if total:
                 terms[monomial] = total
@@ -384,12 +388,6 @@ def _multiply(left: Terms, right: Terms) -> Formula:
     if len(terms) > MAX_TERMS:
         raise FormulaTooLargeError(f"a formula of more than {MAX_TERMS:,} terms")
     return Formula(terms)
-
-
-def _join(first: Monomial, second: Monomial) -> Monomial:
-    if not second:
-        return first
-    return tuple(sorted(first + second))
 
 
 def sum_formulas(formulas: Iterable[int | Formula]) -> Formula:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .formulas import ATOMS, NAMED, SYMBOL, Formula, as_formula, expand, named, single_atom
+from .formulas import ATOMS, NAMED, Formula, as_formula, expand, named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ class Names:
         constant = definition.constant
         if constant is not None:
             return constant
-        atom = single_atom(definition)
-        if atom is not None and atom.kind == SYMBOL:
+        if definition.is_symbol:
             result = definition
         else:
             result = self._named(definition, stem)
