@@ -3,7 +3,17 @@
 `REGISTRY` maps every layer's name to its class.
 """
 
-from convcalc.ops import convolution, joins
+from convcalc.ops import attention, classic, convolution, joins
 from convcalc.ops.base import REGISTRY, Condition, Op, Tensor, Window
 
-__all__ = ["REGISTRY", "Condition", "Op", "Tensor", "Window", "convolution", "joins"]
+__all__ = [
+    "REGISTRY",
+    "Condition",
+    "Op",
+    "Tensor",
+    "Window",
+    "attention",
+    "classic",
+    "convolution",
+    "joins",
+]

@@ -1,0 +1,482 @@
+"""Layers of vision transformers: maps as tokens, attention, embeddings, scales."""
+
+from __future__ import annotations
+
+from convcalc.errors import LayerError
+from convcalc.integers import ceil_div, product
+from convcalc.ops.arguments import axis, count, flag, like, real, sizes
+from convcalc.ops.base import (
+    AXES,
+    GLOBAL,
+    Condition,
+    Op,
+    Tensor,
+    Window,
+    channels_equal,
+    rank_error,
+)
+from convcalc.ops.joins import show_shape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from convcalc.integers import Size
+    from convcalc.ops.base import Layout, Shape
+
+
+class BlockWindow(Window):
+    """Output i reads the `size` rows of the block in which it lies; blocks lie side by side.
+
+    As a Window it is what any output of a block may read: `size` − 1 rows to both sides.
+    """
+
+    __slots__ = ("size",)
+
+    def __init__(self, size: Size) -> None:
+        super().__init__(2 * size - 1, 1, size - 1, size - 1)
+        self.size = size
+
+
+# ---------------------------------------------------------------------------- tokens
+
+
+class Tokens(Op):
+    """Every position of a map as one token: the positions in a row, channels last.
+
+    N×C×H×W → N×(H·W)×C; likewise N×C×L and N×C×D×H×W. PyTorch: x.flatten(2).transpose(1, 2).
+    Source: Dosovitskiy et al. 2021, arXiv:2010.11929, section 3.1.
+    """
+
+    family = "attention"
+    layout = "channels"
+
+    def check(self, *shapes: Shape) -> None:
+        if not 3 <= len(shapes[0]) <= 5:
+            raise rank_error(self, shapes[0], (1, 2, 3))
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, channels, *spatial = shapes[0]
+        return (n, product(spatial), channels)
+
+    def output_layout(self, *layouts: Layout) -> Layout:
+        return "tokens"
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.Tokens()
+
+
+def tokens_error(op: Op, shape: Shape) -> LayerError:
+    """What flows in are no tokens."""
+    return LayerError(
+        f"{op.name()} takes tokens, N×L×E; what flows in is {show_shape(shape)}",
+        "put Tokens before it",
+    )
+
+
+class TokensToImage(Op):
+    """Tokens back in their places on a map; `like` gives the map's height and width.
+
+    N×L×E → N×E×H×W, L = H·W; likewise N×E×L and N×E×D×H×W. The inverse of Tokens; a class token
+    has no place on a map. PyTorch: x.transpose(1, 2).unflatten(2, like.shape[2:]).
+    """
+
+    family = "attention"
+    layout = "any"  # tokens, and a `like` that has channels first: output_layout looks
+    inputs = 2
+
+    like = like(doc="a value with channels first; its sizes are taken, nothing else of it")
+
+    def check(self, *shapes: Shape) -> None:
+        if len(shapes[0]) != 3:
+            raise tokens_error(self, shapes[0])
+        if not 3 <= len(shapes[1]) <= 5:
+            raise LayerError(
+                f"TokensToImage: like is {show_shape(shapes[1])}, which has no spatial axes",
+                "name a value with channels first: N×C×L, N×C×H×W or N×C×D×H×W",
+                argument="like",
+            )
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, _, features = shapes[0]
+        return (n, features, *shapes[1][2:])
+
+    def output_layout(self, *layouts: Layout) -> Layout:
+        if layouts[0] != "tokens":
+            raise LayerError("TokensToImage takes tokens, N×L×E", "leave it away: this is a map")
+        if layouts[1] != "channels":
+            raise LayerError(
+                "TokensToImage: like are tokens, which have no height and width",
+                "name a value with channels first",
+                argument="like",
+            )
+        return "channels"
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        return [
+            Condition(
+                "equal",
+                shapes[0][1],
+                product(shapes[1][2:]),
+                "TokensToImage: the tokens and the positions of like",
+                "a ClassToken has no place on the map: leave it away",
+            )
+        ]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.TokensToImage()
+
+
+class _OnTokens(Op):
+    """A layer that takes tokens."""
+
+    family = "attention"
+    layout = "tokens"
+
+    def check(self, *shapes: Shape) -> None:
+        if len(shapes[0]) != 3:
+            raise tokens_error(self, shapes[0])
+
+
+class ClassToken(_OnTokens):
+    """One learned token before all others, for a classifier to read.
+
+    N×L×E → N×(L + 1)×E. Parameter class_token, 1×1×E, zeros at first.
+    Source: Dosovitskiy et al. 2021, arXiv:2010.11929; torchvision/models/vision_transformer.py.
+    """
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, length, features = shapes[0]
+        return (n, length + 1, features)
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        return [Tensor("class_token", (1, 1, shapes[0][2]))]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.ClassToken(shapes[0][2])
+
+
+class PositionEmbedding(_OnTokens):
+    """A learned vector added to each token, another one at each place.
+
+    N×L×E → N×L×E. Parameter pos_embedding, 1×L×E: it ties the network to one size of input.
+    Source: Dosovitskiy et al. 2021, arXiv:2010.11929; torchvision/models/vision_transformer.py.
+    """
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        return [Tensor("pos_embedding", (1, *shapes[0][1:]))]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.PositionEmbedding(*shapes[0][1:])
+
+
+class TakeToken(_OnTokens):
+    """One token alone: 0 is the class token.
+
+    N×L×E → N×E. PyTorch: x[:, index].
+    """
+
+    index = count(0, minimum=0, doc="which token, from 0")
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, _, features = shapes[0]
+        return (n, features)
+
+    def output_layout(self, *layouts: Layout) -> Layout:
+        return "channels"
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        return [Condition("at_least", shapes[0][1], self.index + 1, "TakeToken: the tokens")]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.TakeToken(self.index)
+
+
+class MeanTokens(_OnTokens):
+    """The mean of all tokens.
+
+    N×L×E → N×E. PyTorch: x.mean(1).
+    """
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, _, features = shapes[0]
+        return (n, features)
+
+    def output_layout(self, *layouts: Layout) -> Layout:
+        return "channels"
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        return [GLOBAL]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.MeanTokens()
+
+
+# ---------------------------------------------------------------------------- attention
+
+
+def heads_divide(op: Op, features: Size, heads: Size) -> Condition:
+    """Every head has the same share of the features."""
+    return Condition(
+        "divisible", features, heads, f"{op.name()}: the width that flows in, shared by the heads"
+    )
+
+
+class MultiheadAttention(_OnTokens):
+    """Every token asks all tokens (self-attention), in several heads, and mixes their answers.
+
+    N×L×E → N×L×E. Parameters in_proj_weight 3E×E, in_proj_bias 3E, out_proj.weight E×E,
+    out_proj.bias E; no bias with bias=false. MACs 4·N·L·E² + 2·N·L²·E: three projections and one,
+    queries by keys, and weights by values, whatever the number of heads.
+    Source: Vaswani et al. 2017, arXiv:1706.03762; torch/nn/modules/activation.py,
+    MultiheadAttention(batch_first=True), called without weights.
+    """
+
+    inferred = "embed_dim"
+
+    num_heads = count(doc="divides the width E")
+    dropout = real(0.0, low=0, high=1, doc="share of the attention weights dropped in training")
+    bias = flag(True)
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        features = shapes[0][2]
+        conditions = [heads_divide(self, features, self.num_heads)]
+        if self.asserted is not None:
+            conditions.append(channels_equal(self, features))
+        return conditions
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        width = shapes[0][2]
+        tensors = [
+            Tensor("in_proj_weight", (3 * width, width)),
+            Tensor("in_proj_bias", (3 * width,)),
+            Tensor("out_proj.weight", (width, width)),
+            Tensor("out_proj.bias", (width,)),
+        ]
+        return tensors if self.bias else tensors[::2]
+
+    def macs(self, *shapes: Shape) -> Size:
+        n, length, width = shapes[0]
+        return 4 * n * length * width * width + 2 * n * length * length * width
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        return [GLOBAL]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.SelfAttention(shapes[0][2], self.num_heads, self.dropout, self.bias)
+
+
+def relative_positions(window: Sequence[Size]) -> tuple[Size, Size]:
+    """How many offsets there are between two places of a window, and how many places it has."""
+    height, width = window
+    return (2 * height - 1) * (2 * width - 1), height * width
+
+
+class WindowAttention(Op):
+    """Self-attention within windows, with a learned bias for each offset between two places.
+
+    N×C×H×W → N×C×H×W. H and W are padded with zeros at the end to multiples H′, W′ of the window,
+    and cut again. shift_size moves the windows (up and left, cyclically, what is not adjacent being
+    masked) along each axis where there is more than one.
+    Parameters relative_position_bias_table (2h − 1)(2w − 1)×num_heads for a window h×w, qkv.weight
+    3C×C, qkv.bias, proj.weight C×C, proj.bias. Buffer relative_position_index, (h·w)².
+    MACs N·H′·W′·(4·C² + 2·h·w·C).
+    Source: Liu et al. 2021, arXiv:2103.14030; torchvision/models/swin_transformer.py,
+    ShiftedWindowAttention, here with channels first.
+    """
+
+    family = "attention"
+    layout = "channels"
+    spatial = 2
+    inferred = "dim"
+
+    num_heads = count(doc="divides the channels")
+    window_size = sizes(minimum=1)
+    shift_size = sizes(0, doc="rows and columns; smaller than the window, half of it in Swin")
+    qkv_bias = flag(True)
+    proj_bias = flag(True)
+    attention_dropout = real(0.0, low=0, high=1)
+    dropout = real(0.0, low=0, high=1)
+
+    def prepare(self) -> None:
+        for shift, window in zip(self.shift_size, self.window_size, strict=True):
+            if isinstance(shift, int) and isinstance(window, int) and shift >= window:
+                raise LayerError(
+                    f"shift_size {shift} must be smaller than window_size {window}",
+                    f"Swin shifts by half a window: shift_size={window // 2}",
+                    argument="shift_size",
+                )
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        channels = shapes[0][1]
+        conditions = [heads_divide(self, channels, self.num_heads)]
+        if self.asserted is not None:
+            conditions.append(channels_equal(self, channels))
+        return conditions
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        channels = shapes[0][1]
+        offsets, _ = relative_positions(self.window_size)
+        tensors = [Tensor("relative_position_bias_table", (offsets, self.num_heads))]
+        tensors.append(Tensor("qkv.weight", (3 * channels, channels)))
+        if self.qkv_bias:
+            tensors.append(Tensor("qkv.bias", (3 * channels,)))
+        tensors.append(Tensor("proj.weight", (channels, channels)))
+        if self.proj_bias:
+            tensors.append(Tensor("proj.bias", (channels,)))
+        return tensors
+
+    def buffers(self, *shapes: Shape) -> list[Tensor]:
+        _, places = relative_positions(self.window_size)
+        return [Tensor("relative_position_index", (places * places,), "int64")]
+
+    def macs(self, *shapes: Shape) -> Size:
+        n, channels, *spatial = shapes[0]
+        positions = n * product(
+            ceil_div(size, window) * window
+            for size, window in zip(spatial, self.window_size, strict=True)
+        )
+        _, places = relative_positions(self.window_size)
+        return positions * channels * (4 * channels + 2 * places)
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        return [BlockWindow(window) for window in self.window_size]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.WindowAttention(shapes[0][1], **self.given())
+
+
+class RelativePositionAttention(Op):
+    """MaxViT's self-attention, within windows or across a grid, with a bias for each offset.
+
+    N×C×H×W → N×C×H×W, with window_size h×w dividing H×W. Positions attend to those of their own
+    window; with grid=true to the h×w positions that lie H/h and W/w apart, so that every position
+    sees the whole map. Heads have head_dim channels each.
+    Parameters relative_position_bias_table (2h − 1)(2w − 1)×C/head_dim, to_qkv.weight 3C×C,
+    to_qkv.bias, merge.weight C×C, merge.bias. Buffer relative_position_index, (h·w)×(h·w).
+    MACs N·H·W·(4·C² + 2·h·w·C).
+    Source: Tu et al. 2022, arXiv:2204.01697; torchvision/models/maxvit.py, PartitionAttentionLayer
+    and RelativePositionalMultiHeadAttention.
+    """
+
+    family = "attention"
+    layout = "channels"
+    spatial = 2
+    inferred = "feat_dim"
+
+    head_dim = count(doc="channels of a head; divides the channels")
+    window_size = sizes(minimum=1, doc="divides height and width")
+    grid = flag(False, doc="across the map instead of within windows")
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        _, channels, *spatial = shapes[0]
+        conditions = [
+            Condition("divisible", channels, self.head_dim, f"{self.name()}: the channels")
+        ]
+        conditions += [
+            Condition(
+                "divisible",
+                size,
+                window,
+                f"{self.name()}: the {name}",
+                "nothing is padded here, as in MaxViT: choose a window_size that divides it",
+            )
+            for name, size, window in zip(AXES[2], spatial, self.window_size, strict=True)
+        ]
+        if self.asserted is not None:
+            conditions.append(channels_equal(self, channels))
+        return conditions
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        channels = shapes[0][1]
+        offsets, _ = relative_positions(self.window_size)
+        return [
+            Tensor("relative_position_bias_table", (offsets, channels // self.head_dim)),
+            Tensor("to_qkv.weight", (3 * channels, channels)),
+            Tensor("to_qkv.bias", (3 * channels,)),
+            Tensor("merge.weight", (channels, channels)),
+            Tensor("merge.bias", (channels,)),
+        ]
+
+    def buffers(self, *shapes: Shape) -> list[Tensor]:
+        _, places = relative_positions(self.window_size)
+        return [Tensor("relative_position_index", (places, places), "int64")]
+
+    def macs(self, *shapes: Shape) -> Size:
+        n, channels, *spatial = shapes[0]
+        _, places = relative_positions(self.window_size)
+        return n * product(spatial) * channels * (4 * channels + 2 * places)
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        if self.grid:
+            return [GLOBAL, GLOBAL]
+        return [BlockWindow(window) for window in self.window_size]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.RelativePositionAttention(
+            shapes[0][1], self.head_dim, self.window_size, self.grid
+        )
+
+
+# ---------------------------------------------------------------------------- scales and biases
+
+
+class LayerScale(Op):
+    """A learned factor for each channel, close to 0 at first, so that a block begins as identity.
+
+    The shape stays. Parameter layer_scale: C×1×1 on N×C×H×W, E on tokens N×L×E (dim=-1).
+    Source: Touvron et al. 2021, arXiv:2103.17239; torchvision/models/convnext.py.
+    """
+
+    family = "attention"
+
+    init = real(1e-6, doc="the factor at first")
+    dim = axis(1, doc="the axis of the channels: 1, or -1 for tokens")
+
+    def check(self, *shapes: Shape) -> None:
+        rank = len(shapes[0])
+        if not -rank < self.dim < rank:
+            raise LayerError(
+                f"dim {self.dim} is past the last axis of {show_shape(shapes[0])}",
+                "1 is the channels, -1 the last axis",
+                argument="dim",
+            )
+
+    def output_layout(self, *layouts: Layout) -> Layout:
+        if layouts[0] == "tokens" and self.dim in (1, -2):
+            raise LayerError(
+                f"LayerScale(dim={self.dim}) would learn a factor for each token, not each channel",
+                "tokens have their channels last: write LayerScale(dim=-1)",
+                argument="dim",
+            )
+        return layouts[0]
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        shape = shapes[0]
+        at = self.dim % len(shape)
+        return [Tensor("layer_scale", (shape[at], *(1 for _ in shape[at + 1 :])))]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.LayerScale(self.weights(*shapes)[0].shape, self.init)
+
+
+class PositionBias(Op):
+    """A learned bias for each single position of each map.
+
+    N×C×H×W → N×C×H×W; likewise N×C×L, N×C×D×H×W and tokens. Parameter bias, C×H×W: it ties the
+    network to one size of input. Source: Silver et al. 2016, Nature 529 (AlphaGo), Methods: "a
+    convolution of 1 filter of kernel size 1×1 with a different bias for each position".
+    """
+
+    family = "attention"
+
+    def check(self, *shapes: Shape) -> None:
+        if not 3 <= len(shapes[0]) <= 5:
+            raise rank_error(self, shapes[0], (1, 2, 3))
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        return [Tensor("bias", shapes[0][1:])]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.PositionBias(shapes[0][1:])

@@ -1,0 +1,314 @@
+"""Layers of the classics that torch.nn lacks: LeNet-5 as published in 1998, and unpooling."""
+
+from __future__ import annotations
+
+from convcalc.errors import LayerError
+from convcalc.integers import product
+from convcalc.ops.arguments import Argument, count, flag, like, real, show, sizes
+from convcalc.ops.base import (
+    AXES,
+    Condition,
+    Op,
+    Tensor,
+    Window,
+    channels_equal,
+    rank_error,
+)
+from convcalc.ops.convolution import window_conditions, window_output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from convcalc.integers import Size
+    from convcalc.ops.base import Layout, Shape
+
+#: Which maps of S2 each of the 16 maps of C3 reads: LeCun et al. 1998, table I, by column.
+LENET5 = (
+    (0, 1, 2),
+    (1, 2, 3),
+    (2, 3, 4),
+    (3, 4, 5),
+    (0, 4, 5),
+    (0, 1, 5),
+    (0, 1, 2, 3),
+    (1, 2, 3, 4),
+    (2, 3, 4, 5),
+    (0, 3, 4, 5),
+    (0, 1, 4, 5),
+    (0, 1, 2, 5),
+    (0, 1, 3, 4),
+    (1, 2, 4, 5),
+    (0, 2, 3, 5),
+    (0, 1, 2, 3, 4, 5),
+)
+
+
+class ConnectionTable(Argument):
+    """For each map that comes out the maps that it reads, numbered from 0; or the name of a table.
+
+    Held as a tuple of tuples of ints, or as the word.
+    """
+
+    words = ("lenet5",)
+    describe = "lenet5, or for each map that comes out a list of the maps that it reads"
+
+    def convert(self, value: Any, spatial: int) -> Any:
+        if isinstance(value, str) and value in self.words:
+            return value
+        if not isinstance(value, (list, tuple)) or not value:
+            raise self.wrong(value)
+        return tuple(self._row(row, number) for number, row in enumerate(value))
+
+    def _row(self, row: Any, number: int) -> tuple[int, ...]:
+        whole = isinstance(row, (list, tuple)) and all(type(entry) is int for entry in row)
+        problem = None
+        if not whole:
+            problem = f"must be a list of numbers of maps, not {show(row)}"
+        elif not row:
+            problem = "reads no map"
+        elif min(row) < 0:
+            problem = f"reads map {min(row)}; maps are numbered from 0"
+        elif len(set(row)) < len(row):
+            problem = f"reads a map twice: {show(row)}"
+        if problem:
+            raise LayerError(f"{self.name}: row {number} {problem}", argument=self.name)
+        return tuple(row)
+
+    def schema(self, spatial: int) -> dict[str, Any]:
+        row = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
+        table = {"type": "array", "items": row, "minItems": 1}
+        return {"anyOf": [{"enum": list(self.words)}, table]}
+
+
+def connection_table(default: Any, *, doc: str = "") -> Any:
+    return ConnectionTable(default, doc)
+
+
+class ConnectionTableConv2d(Op):
+    """Convolution in which each map that comes out reads some of the maps only, as a table says.
+
+    N×C×H×W → N×rows×((H − F + 2P)/S + 1)×((W − F + 2P)/S + 1), one map for each row of the table.
+    Parameters weight, connections×1×F×F: one kernel for each entry of the table; bias, one for each
+    row. MACs connections·F²·outputs. LeNet-5's C3 has 60 kernels 5×5 and 16 biases: 1,516.
+    Source: LeCun et al. 1998, section II.B and table I (`lenet5`); Torch7's SpatialConvolutionMap.
+    """
+
+    family = "classics"
+    layout = "channels"
+    spatial = 2
+    inferred = "in_channels"
+
+    kernel_size = sizes(minimum=1)
+    table = connection_table("lenet5", doc="[[0, 1], [1, 2]]: two maps out, which read two each")
+    stride = sizes(1, minimum=1)
+    padding = sizes(0, doc="zeros on each side")
+    bias = flag(True)
+
+    @property
+    def rows(self) -> tuple[tuple[int, ...], ...]:
+        """For each map that comes out the maps that it reads."""
+        return LENET5 if self.table == "lenet5" else self.table
+
+    @property
+    def connections(self) -> int:
+        return sum(map(len, self.rows))
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, _, *spatial = shapes[0]
+        return (n, len(self.rows), *map(window_output, spatial, self.windows(*shapes)))
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        reads = 1 + max(map(max, self.rows))
+        conditions = [
+            *window_conditions(self, shapes[0], self.windows(*shapes)),
+            Condition(
+                "equal",
+                shapes[0][1],
+                reads,
+                f"{self.name()}: the maps that flow in and those that the table names",
+                f"the table names the maps 0 to {reads - 1}",
+            ),
+        ]
+        if self.asserted is not None:
+            conditions.append(channels_equal(self, shapes[0][1]))
+        return conditions
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        kernels = Tensor("weight", (self.connections, 1, *self.kernel_size))
+        return [kernels, Tensor("bias", (len(self.rows),))] if self.bias else [kernels]
+
+    def macs(self, *shapes: Shape) -> Size:
+        n, _, *spatial = self.output(*shapes)
+        return n * product(spatial) * product(self.kernel_size) * self.connections
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        axes = zip(self.kernel_size, self.stride, self.padding, strict=True)
+        return [Window(kernel, stride, padding, padding) for kernel, stride, padding in axes]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.ConnectionTableConv2d(
+            self.rows, self.kernel_size, self.stride, self.padding, self.bias
+        )
+
+
+class Subsampling2d(Op):
+    """The sum of each window, times one trained coefficient a map, plus one trained bias a map.
+
+    N×C×H×W → N×C×((H − F)/S + 1)×((W − F)/S + 1). Parameters weight C, bias C. No MACs, as for all
+    pooling. LeNet-5's S2 has 12 parameters, S4 32.
+    Source: LeCun et al. 1998, section II.B; Torch7's SpatialSubSampling.
+    """
+
+    family = "classics"
+    layout = "channels"
+    spatial = 2
+
+    kernel_size = sizes(2, minimum=1)
+    stride = sizes(None, minimum=1, doc="kernel_size where not given")
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, channels, *spatial = shapes[0]
+        return (n, channels, *map(window_output, spatial, self.windows(*shapes)))
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        return window_conditions(self, shapes[0], self.windows(*shapes))
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        return [Tensor("weight", (shapes[0][1],)), Tensor("bias", (shapes[0][1],))]
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        strides = self.kernel_size if self.stride is None else self.stride
+        return [Window(*axis) for axis in zip(self.kernel_size, strides, strict=True)]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.Subsampling2d(shapes[0][1], self.kernel_size, self.stride)
+
+
+class ScaledTanh(Op):
+    """amplitude · tanh(slope · x): f(1) = 1 and f(−1) = −1.
+
+    The shape stays. Source: LeCun et al. 1998, section II.B and appendix A: A = 1.7159, S = 2/3.
+    """
+
+    family = "classics"
+
+    amplitude = real(1.7159)
+    slope = real(2 / 3)
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.ScaledTanh(self.amplitude, self.slope)
+
+
+class RBF(Op):
+    """The squared Euclidean distance to each of out_features fixed codes of −1 and 1.
+
+    N×F → N×out_features. Buffer codes, out_features×F: fixed, not trained, drawn at random, which
+    the paper gives as the alternative to its bitmaps of 7×12. No MACs: a distance is no matrix
+    product. Source: LeCun et al. 1998, section II.B, the output layer of LeNet-5.
+    """
+
+    family = "classics"
+    layout = "channels"
+    inferred = "in_features"
+
+    out_features = count(doc="number of codes, the classes")
+
+    def check(self, *shapes: Shape) -> None:
+        if len(shapes[0]) != 2:
+            error = rank_error(self, shapes[0], (0,))
+            raise LayerError(error.message, "put Flatten before it")
+
+    def output(self, *shapes: Shape) -> Shape:
+        return (shapes[0][0], self.out_features)
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        return [] if self.asserted is None else [channels_equal(self, shapes[0][1])]
+
+    def buffers(self, *shapes: Shape) -> list[Tensor]:
+        return [Tensor("codes", (self.out_features, shapes[0][1]))]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.RBF(shapes[0][1], self.out_features)
+
+
+class MaxUnpool2d(Op):
+    """Each value goes back to where the maximum of its window stood before a pool; else zeros.
+
+    N×C×h×w → N×C×H×W, H×W the size of `like`, the value that went into the pool; h×w is what the
+    pool makes of it. The places of the maxima are found again from `like`, by the same pool: no
+    design has to carry indices. Torch's own layer is given them by MaxPool2d(return_indices=True);
+    the result is the same, but `like` is kept instead of the indices.
+    Source: Badrinarayanan et al. 2017, arXiv:1511.00561 (SegNet); torch/nn/modules/pooling.py.
+    """
+
+    family = "classics"
+    layout = "channels"
+    spatial = 2
+    inputs = 2
+
+    kernel_size = sizes(minimum=1, doc="that of the pool")
+    like = like(doc="what went into the pool")
+    stride = sizes(None, minimum=1, doc="that of the pool; kernel_size where not given")
+    padding = sizes(0, doc="that of the pool")
+
+    def prepare(self) -> None:
+        for padding, kernel in zip(self.padding, self.kernel_size, strict=True):
+            if isinstance(padding, int) and isinstance(kernel, int) and 2 * padding > kernel:
+                raise LayerError(
+                    f"padding {padding} must be at most half of kernel_size {kernel}",
+                    argument="padding",
+                )
+
+    def check(self, *shapes: Shape) -> None:
+        super().check(*shapes)
+        if len(shapes[1]) != 4:
+            raise rank_error(self, shapes[1], (2,))
+
+    def _pool(self) -> list[Window]:
+        strides = self.kernel_size if self.stride is None else self.stride
+        axes = zip(self.kernel_size, strides, self.padding, strict=True)
+        return [Window(kernel, stride, padding, padding) for kernel, stride, padding in axes]
+
+    def output(self, *shapes: Shape) -> Shape:
+        return (*shapes[0][:2], *shapes[1][2:])
+
+    def output_layout(self, *layouts: Layout) -> Layout:
+        return "channels"
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        values, like = shapes
+        pool = self._pool()
+        conditions = window_conditions(self, like, pool)
+        conditions.append(
+            Condition(
+                "equal",
+                values[1],
+                like[1],
+                "MaxUnpool2d: the channels that flow in and those of like",
+                "each channel needs maxima of its own: a convolution before it can make them equal",
+            )
+        )
+        pooled = [window_output(size, window) for size, window in zip(like[2:], pool, strict=True)]
+        conditions += [
+            Condition(
+                "equal",
+                size,
+                wanted,
+                f"MaxUnpool2d: the {axis} that flows in and what the pool makes of like",
+                "like is what went into the pool, with the pool's own arguments",
+            )
+            for axis, size, wanted in zip(AXES[2], values[2:], pooled, strict=True)
+        ]
+        return conditions
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        """Output i can come from every window of the pool that reads row i."""
+        windows = []
+        for pool in self._pool():
+            rim = pool.kernel - 1 - pool.before
+            windows.append(Window(pool.kernel, 1, rim, rim, upsample=pool.stride))
+        return windows
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.MaxUnpool2dLike(self.kernel_size, self.stride, self.padding)
