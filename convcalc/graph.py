@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from convcalc.errors import ConvcalcError, DesignError, LayerError, Place, Problem
 from convcalc.integers import Formula, Open, symbol, total
-from convcalc.ops.base import AXES, Condition, Op, Tensor, Window
+from convcalc.ops.base import AXES, REGISTRY, Condition, Op, Tensor, Window
 from convcalc.ops.joins import show_shape
 
 TYPE_CHECKING = False
@@ -320,12 +320,11 @@ class GraphBuilder:
         op: Op, shapes: tuple[Shape, ...], layouts: tuple[Layout, ...]
     ) -> tuple[Shape, Layout]:
         for shape, layout in zip(shapes, layouts, strict=True):
-            if op.layout != "any" and layout != op.layout:
-                have = "tokens, N×L×E" if layout == "tokens" else "a value with channels first"
-                want = "tokens, N×L×E" if op.layout == "tokens" else "channels first"
-                help = "put Tokens before it" if op.layout == "tokens" else None
-                raise LayerError(f"{op.name()} takes {want}; {have} flows in: "
-                                 f"{show_shape(shape)}", help)
+            if op.layout == "any" or layout == op.layout:
+                continue
+            if op.layout == "features" and (layout == "tokens" or len(shape) == 2):
+                continue
+            raise _layout_error(op, shape, layout)
         if op.inputs and len(shapes) != op.inputs:
             raise LayerError(f"{op.name()} takes {op.inputs} values, not {len(shapes)}")
         op.check(*shapes)
@@ -409,6 +408,19 @@ class GraphBuilder:
         for node in self._nodes:
             owner = node.scope.owner
             node.path = prefix(owner) + owner.segment(node.path, node.ordinal)
+
+
+def _layout_error(op: Op, shape: Shape, layout: Layout) -> LayerError:
+    """The axes of what flows in do not mean what the op takes them for."""
+    have = "tokens, N×L×E" if layout == "tokens" else "a value with channels first"
+    want, help = "channels first", None
+    if op.layout != "channels":
+        want = "tokens, N×L×E" if op.layout == "tokens" else "tokens, N×L×E, or N×F"
+        help = "put Tokens before it"
+        if f"{op.name()}2d" in REGISTRY and len(shape) == 4:
+            help = f"write {op.name()}2d, which works on the channels"
+    message = f"{op.name()} takes {want}; {have} flows in: {show_shape(shape)}"
+    return LayerError(message, help)
 
 
 def context_notes(scope: Scope) -> list[str]:

@@ -106,7 +106,7 @@ def test_rank_and_channels_are_checked_while_building() -> None:
         builder.add(Conv2d(8, 3), x)
     assert error.value.help == "write Conv1d"
     image = GraphBuilder("net").input("input", (3, 32, 32))
-    with pytest.raises(LayerError, match="which 2 does not divide"):
+    with pytest.raises(LayerError, match="must be a multiple of 2"):
         builder.add(Conv2d(8, 3, groups=2), image)
 
 
@@ -151,7 +151,7 @@ def test_all_independent_faults_come_at_once() -> None:
     with pytest.raises(DesignError) as error:
         flow(graph)
     assert [p.path for p in error.value.problems] == ["Conv2d[0]", "Conv2d[2]"]
-    assert "the padded height (8 + 0 + 0) must be at least 9, and is 8" in str(error.value)
+    assert "the padded height (8 + 0 + 0) must be at least 9, not 8" in str(error.value)
 
 
 def test_unequal_branches_are_told_with_both_sizes() -> None:

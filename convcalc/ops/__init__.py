@@ -3,7 +3,18 @@
 `REGISTRY` maps every layer's name to its class.
 """
 
-from convcalc.ops import attention, classic, convolution, joins
+from convcalc.ops import (
+    activation,
+    attention,
+    classic,
+    convolution,
+    dropout,
+    joins,
+    linear,
+    normalization,
+    pooling,
+    shape,
+)
 from convcalc.ops.base import REGISTRY, Condition, Op, Tensor, Window
 
 __all__ = [
@@ -12,8 +23,14 @@ __all__ = [
     "Op",
     "Tensor",
     "Window",
+    "activation",
     "attention",
     "classic",
     "convolution",
+    "dropout",
     "joins",
+    "linear",
+    "normalization",
+    "pooling",
+    "shape",
 ]

@@ -4,8 +4,8 @@
         kernel_size = sizes(minimum=1)
         stride = sizes(None, minimum=1, doc="kernel_size where not given")
 
-Each such line makes an `Argument` of the class; an instance holds the converted value under the same
-name. Names, order and defaults are torch.nn's, those of its Lazy form where it has one.
+Each such line makes an `Argument` of the class; an instance holds the converted value under the
+same name. Names, order and defaults are torch.nn's, those of its Lazy form where it has one.
 """
 
 from __future__ import annotations
@@ -115,17 +115,32 @@ class Count(Argument):
 
 
 class Sizes(Argument):
-    """One whole number for all axes, or a list of one for each; some take words too."""
+    """One whole number for all axes, or a list of one for each; some take words too.
+
+    minimum: None for a number of any sign.
+    sides: 2 for one number a side of each axis (ZeroPad2d).
+    holes: entries of a list may be `none` (AdaptiveAvgPool2d).
+    """
 
     def __init__(
-        self, default: Any, minimum: int, doc: str, words: tuple[str, ...] = (), sides: int = 1
+        self,
+        default: Any,
+        minimum: int | None,
+        doc: str,
+        words: tuple[str, ...] = (),
+        sides: int = 1,
+        holes: bool = False,
     ) -> None:
         super().__init__(default, doc)
         self.minimum = minimum
         self.words = words
-        self.sides = sides  # 2: one number a side of each axis (ZeroPad2d)
-        least = f"of at least {minimum}" if minimum >= 0 else "of any sign"
-        self.describe = f"a whole number {least}, or one for each axis"
+        self.sides = sides
+        self.holes = holes
+        least = "of any sign" if minimum is None else f"of at least {minimum}"
+        each = "side of each axis" if sides == 2 else "axis"
+        self.describe = f"a whole number {least}, or one for each {each}"
+        if holes:
+            self.describe += " with none for one that stays as it is"
         if words:
             self.describe += f", or {' or '.join(words)}"
 
@@ -146,20 +161,133 @@ class Sizes(Argument):
         else:
             entries = (value,) * want
         for entry in entries:
+            if entry is None and self.holes and isinstance(value, (list, tuple)):
+                continue
             if not is_whole(entry):
                 raise self.wrong(value, _rounding_help(entry))
-            if isinstance(entry, int) and entry < self.minimum:
+            if self.minimum is not None and isinstance(entry, int) and entry < self.minimum:
                 raise self.wrong(value)
         return entries
 
     def schema(self, spatial: int) -> dict[str, Any]:
-        number = {"type": "integer", "minimum": self.minimum}
+        number: dict[str, Any] = {"type": "integer"}
+        if self.minimum is not None:
+            number["minimum"] = self.minimum
         want = spatial * self.sides
-        several = {"type": "array", "items": number, "minItems": want, "maxItems": want}
+        entry = {"anyOf": [number, {"enum": ["none"]}]} if self.holes else number
+        several = {"type": "array", "items": entry, "minItems": want, "maxItems": want}
         options: list[dict[str, Any]] = [number, several]
         if self.words:
             options.append({"enum": list(self.words)})
         return {"anyOf": options}
+
+
+class Lengths(Argument):
+    """A list of whole numbers, as many as the value that flows in asks for.
+
+    single: one number stands for as many as are asked for, and is held as that number.
+    rest: one entry may be -1, "what is left" (Unflatten).
+    """
+
+    def __init__(self, default: Any, single: bool, rest: bool, doc: str) -> None:
+        super().__init__(default, doc)
+        self.single = single
+        self.rest = rest
+        self.describe = "a list of whole numbers of at least 1"
+        if single:
+            self.describe = "a whole number of at least 1, or a list of one for each axis"
+        if rest:
+            self.describe += ", one of which may be -1"
+
+    def convert(self, value: Any, spatial: int) -> Any:
+        if value is None and self.default is None:
+            return None
+        if not isinstance(value, (list, tuple)):
+            if not self.single:
+                raise self.wrong(value, f"write a list: [{show(value)}]")
+            self._check(value, value)
+            return value
+        if not value:
+            raise self.wrong(value)
+        for entry in value:
+            if not (self.rest and isinstance(entry, int) and entry == -1):
+                self._check(entry, value)
+        if sum(isinstance(entry, int) and entry == -1 for entry in value) > 1:
+            raise self.wrong(value)
+        return tuple(value)
+
+    def _check(self, entry: Any, value: Any) -> None:
+        if not is_whole(entry):
+            raise self.wrong(value, _rounding_help(entry))
+        if isinstance(entry, int) and entry < 1:
+            raise self.wrong(value)
+
+    def schema(self, spatial: int) -> dict[str, Any]:
+        number = {"type": "integer", "minimum": 1}
+        entry = {"anyOf": [number, {"enum": [-1]}]} if self.rest else number
+        several = {"type": "array", "items": entry, "minItems": 1}
+        return {"anyOf": [number, several]} if self.single else several
+
+
+class Axis(Argument):
+    """An axis of the value that flows in: 1 the channels, 2 the first spatial one, -1 the last."""
+
+    describe = "an axis: 1 for the channels, 2 for the first after them, …, or -1 for the last"
+
+    def convert(self, value: Any, spatial: int) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.wrong(value)
+        if value == 0:
+            raise self.wrong(value, "axis 0 is the batch: no layer works across samples")
+        return value
+
+    def schema(self, spatial: int) -> dict[str, Any]:
+        return {"type": "integer", "not": {"enum": [0]}}
+
+
+class Scale(Argument):
+    """A factor of sizes: a positive number, or a list of one for each axis.
+
+    Held as an int or an exact Fraction, or a tuple of such.
+    """
+
+    describe = "a positive number, or a list of one for each axis"
+
+    def convert(self, value: Any, spatial: int) -> Any:
+        if value is None and self.default is None:
+            return None
+        if isinstance(value, (list, tuple)) and value:
+            return tuple(self._ratio(entry, value) for entry in value)
+        return self._ratio(value, value)
+
+    def _ratio(self, entry: Any, value: Any) -> Any:
+        from fractions import Fraction  # 3 ms, for a rare argument
+
+        if not is_real(entry):
+            raise self.wrong(value)
+        try:
+            exact = Fraction(entry)
+        except (ValueError, OverflowError):  # nan, inf
+            raise self.wrong(value) from None
+        simple = exact.limit_denominator(10_000)
+        if isinstance(entry, float) and float(simple) == entry:
+            exact = simple
+        if not 0 < exact <= 1_000_000 or exact.denominator > 10_000:
+            raise self.wrong(value, "a factor is a ratio of small numbers, like 2 or 3/2")
+        # PyTorch computes floor(size · factor) in doubles. That is the exact floor for every size
+        # if the double nearest to the factor lies no more than half a last place below it.
+        if 1 - Fraction(float(exact)) / exact > Fraction(1, 2**54):
+            raise LayerError(
+                f"{self.name} {show(float(exact))} times a size can fall just short of a whole "
+                "number in floating point, as PyTorch computes it",
+                "give the size itself: size=",
+                argument=self.name,
+            )
+        return exact.numerator if exact.denominator == 1 else exact
+
+    def schema(self, spatial: int) -> dict[str, Any]:
+        number = {"type": "number", "exclusiveMinimum": 0}
+        return {"anyOf": [number, {"type": "array", "items": number, "minItems": 1}]}
 
 
 class Flag(Argument):
@@ -179,17 +307,22 @@ class Flag(Argument):
 class Real(Argument):
     """A number that changes values but no size: eps, a slope, a probability."""
 
-    def __init__(self, default: Any, low: float, high: float, doc: str) -> None:
+    def __init__(
+        self, default: Any, low: float, high: float, doc: str, optional: bool = False
+    ) -> None:
         super().__init__(default, doc)
         self.low = low
         self.high = high
+        self.optional = optional or default is None
         if high == float("inf"):
             self.describe = "a number" if low == -high else f"a number of at least {low:g}"
         else:
             self.describe = f"a number from {low:g} to {high:g}"
+        if self.optional:
+            self.describe += ", or none"
 
     def convert(self, value: Any, spatial: int) -> float | None:
-        if value is None and self.default is None:
+        if value is None and self.optional:
             return None
         if not is_real(value):
             raise self.wrong(value)
@@ -203,7 +336,8 @@ class Real(Argument):
 
     def schema(self, spatial: int) -> dict[str, Any]:
         limits = {"minimum": self.low, "maximum": self.high}
-        return {"type": "number", **{k: v for k, v in limits.items() if abs(v) != float("inf")}}
+        number = {"type": "number", **{k: v for k, v in limits.items() if abs(v) != float("inf")}}
+        return {"anyOf": [number, {"enum": ["none"]}]} if self.optional else number
 
 
 class Choice(Argument):
@@ -215,6 +349,8 @@ class Choice(Argument):
         self.describe = f"one of {', '.join(words)}"
 
     def convert(self, value: Any, spatial: int) -> str:
+        if value is None and "none" in self.words:
+            return "none"  # torch.nn has it as a word (GELU), the language as a value
         if isinstance(value, str) and value in self.words:
             return value
         raise self.wrong(value)
@@ -252,12 +388,27 @@ def count(default: Any = REQUIRED, *, minimum: int = 1, doc: str = "") -> Any:
 def sizes(
     default: Any = REQUIRED,
     *,
-    minimum: int = 0,
+    minimum: int | None = 0,
     words: Sequence[str] = (),
     sides: int = 1,
+    holes: bool = False,
     doc: str = "",
 ) -> Any:
-    return Sizes(default, minimum, doc, tuple(words), sides)
+    return Sizes(default, minimum, doc, tuple(words), sides, holes)
+
+
+def lengths(
+    default: Any = REQUIRED, *, single: bool = False, rest: bool = False, doc: str = ""
+) -> Any:
+    return Lengths(default, single, rest, doc)
+
+
+def axis(default: Any = REQUIRED, *, doc: str = "") -> Any:
+    return Axis(default, doc)
+
+
+def scale(default: Any = REQUIRED, *, doc: str = "") -> Any:
+    return Scale(default, doc)
 
 
 def flag(default: Any = REQUIRED, *, doc: str = "") -> Any:
@@ -269,9 +420,10 @@ def real(
     *,
     low: float = -float("inf"),
     high: float = float("inf"),
+    optional: bool = False,
     doc: str = "",
 ) -> Any:
-    return Real(default, low, high, doc)
+    return Real(default, low, high, doc, optional)
 
 
 def choice(*words: str, default: Any = REQUIRED, doc: str = "") -> Any:

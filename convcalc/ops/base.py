@@ -1,17 +1,17 @@
 """The contract of a layer: one class holds everything that convcalc knows of it.
 
-An op's class holds, in this order: what it is and its source (docstring); its arguments; its output;
-the conditions under which it is valid; its weights and buffers; its MACs; its windows; how PyTorch
-builds it. To add a layer is to add one class (and one row of test cases); it registers itself under
-its name. Read this file and one similar op.
+An op's class holds, in this order: what it is and its source (docstring); its arguments; its
+output; the conditions under which it is valid; its weights and buffers; its MACs; its windows; how
+PyTorch builds it. To add a layer is to add one class (and one row of test cases); it registers
+itself under its name. Read this file and one similar op.
 
-Every rule is straight-line arithmetic on sizes (`+ - * //`, `ceil_div`, `minimum`, `maximum`): it runs
-unchanged on ints, formulas, arrays of many designs, and `Open` sizes (a size that nobody may look at
-yet, used while a network's structure is built). There is no `if` on a size; what must hold of sizes is
-a `Condition`.
+Every rule is straight-line arithmetic on sizes (`+ - * //`, `ceil_div`, `minimum`, `maximum`): it
+runs unchanged on ints, formulas, arrays of many designs, and `Open` sizes (a size that nobody may
+look at yet, used while a network's structure is built). There is no `if` on a size; what must hold
+of sizes is a `Condition`.
 
-Shapes are tuples with the batch first: (N, C, H, W), (N, C, L), (N, C, D, H, W), (N, F), and for tokens
-(N, L, E). Kinds of numbers never mix meanings: parameters and MACs are elements, not bytes.
+Shapes are tuples with the batch first: (N, C, H, W), (N, C, L), (N, C, D, H, W), (N, F), and for
+tokens (N, L, E). Kinds of numbers never mix meanings: parameters and MACs are elements, not bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from convcalc.errors import LayerError, closest
 from convcalc.integers import product
-from convcalc.ops.arguments import Argument, show
+from convcalc.ops.arguments import Argument, Like, is_whole, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class Tensor:
 class Condition:
     """Something that must hold of sizes for the layer to be valid.
 
-    kind: "at_least" (left ≥ right), "equal" (left = right), "divisible" (right divides left, right a
-        positive int).
+    kind: "at_least" (left ≥ right), "equal" (left = right), "divisible" (right divides left, right
+        a positive int).
     what: what is compared, in words, for a message: "the padded height".
     help: what to do about it, or None.
     """
@@ -100,10 +100,10 @@ class Condition:
 
     def __str__(self) -> str:
         if self.kind == "at_least":
-            return f"{self.what} must be at least {self.right}, and is {self.left}"
+            return f"{self.what} must be at least {self.right}, not {self.left}"
         if self.kind == "equal":
             return f"{self.what} must be equal: {self.left} and {self.right}"
-        return f"{self.what} is {self.left}, which {self.right} does not divide"
+        return f"{self.what} must be a multiple of {self.right}, not {self.left}"
 
     def __repr__(self) -> str:
         return f"Condition({self})"
@@ -112,9 +112,10 @@ class Condition:
 class Window:
     """How a layer reads one axis of its input: what receptive fields, fit and warnings need.
 
-    Output i reads the input rows i·stride − before + j·dilation, j = 0 … kernel − 1; rows below 0 or
-    past the end are padding. With `upsample` u > 1 the rows are those of the input spread u apart
-    (transposed convolution, upsampling).
+    Output i reads the input rows i·stride − before + j·dilation, j = 0 … kernel − 1; rows below 0
+    or past the end are padding. A negative before or after leaves rows out. With `upsample` u > 1
+    the rows are those of the input spread u apart (transposed convolution, upsampling, adaptive
+    pooling): row r lies at r·u, and what lies between is nothing.
     """
 
     __slots__ = ("after", "before", "dilation", "kernel", "stride", "upsample")
@@ -158,12 +159,17 @@ class Op:
     positional: ClassVar[int | None] = None
     #: The torch.nn argument that is inferred from what flows in; accepted as an assertion.
     inferred: ClassVar[str] = ""
+    #: Where torch.nn has that argument, counted from 0.
+    inferred_at: ClassVar[int] = 0
     #: Spatial axes of its input; None: any.
     spatial: ClassVar[int | None] = None
-    #: Which values it takes: channels first, tokens (N, L, E), or both.
-    layout: ClassVar[Literal["channels", "tokens", "any"]] = "any"
+    #: Which values it takes: channels first, tokens (N, L, E), those with their features last
+    #: (tokens and N×F), or any.
+    layout: ClassVar[Literal["channels", "tokens", "features", "any"]] = "any"
     #: Number of values that flow in; 0: two or more.
     inputs: ClassVar[int] = 1
+    #: How many of them, the last ones, give no more than their size: its `like` arguments.
+    likes: ClassVar[int] = 0
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -171,16 +177,19 @@ class Op:
         if own:
             known = {a.name for a in own}
             cls.arguments = (*(a for a in cls.arguments if a.name not in known), *own)
+            cls.likes = sum(isinstance(a, Like) for a in cls.arguments)
         if not cls.__name__.startswith("_"):
             REGISTRY[cls.__name__] = cls
 
     def __init__(self, *positional: Any, **named: Any) -> None:
-        self.asserted: int | None = named.pop(self.inferred, None) if self.inferred else None
+        self.asserted: Size | None = self._assertion(named)
         values = self._bind(positional, named)
         axes = self.spatial or 1
         for argument in self.arguments:
             if argument.name in values:
                 setattr(self, argument.name, argument.convert(values[argument.name], axes))
+            elif isinstance(argument, Like):
+                continue  # it flows in
             elif argument.required:
                 raise LayerError(
                     f"{self.name()} needs {argument.name}",
@@ -197,10 +206,7 @@ class Op:
         names = [a.name for a in self.arguments]
         most = len(names) if self.positional is None else self.positional
         if len(positional) > most:
-            raise LayerError(
-                f"{self.name()} takes at most {most} arguments by position, not {len(positional)}",
-                self._inferred_help() or f"its arguments are {', '.join(names) or 'none'}",
-            )
+            raise self._too_many(positional, most)
         values = dict(zip(names, positional, strict=False))
         for name, value in named.items():
             if name not in names:
@@ -215,10 +221,41 @@ class Op:
             values[name] = value
         return values
 
-    def _inferred_help(self) -> str | None:
-        if not self.inferred:
+    def _assertion(self, named: dict[str, Any]) -> Size | None:
+        """The inferred argument, taken out of the named ones."""
+        if not self.inferred or self.inferred not in named:
             return None
-        return f"{self.inferred} is taken from what flows in; write {self.signature()}"
+        value = named.pop(self.inferred)
+        if not is_whole(value) or (isinstance(value, int) and value < 1):
+            raise LayerError(
+                f"{self.inferred} must be a whole number of at least 1, not {show(value)}",
+                f"leave it away: {self.inferred} is taken from what flows in",
+                argument=self.inferred,
+            )
+        return value  # type: ignore[no-any-return]  # is_whole has looked
+
+    def _too_many(self, positional: tuple[Any, ...], most: int) -> LayerError:
+        """More arguments by position than there may be: most likely a pasted torch.nn call."""
+        names = [a.name for a in self.arguments]
+        count = f"{most} argument{'' if most == 1 else 's'}" if most else "no arguments"
+        message = f"{self.name()} takes {'at most ' if most else ''}{count} by position, "
+        message += f"not {len(positional)}"
+        if not self.inferred:
+            return LayerError(message, f"its arguments are {', '.join(names) or 'none'}")
+        at = self.inferred_at
+        pasted = (*positional[:at], *positional[at + 1 :])
+        # The second reading is of a call that is right but for the names it must give.
+        for values in (pasted, positional):
+            given = dict(zip(names[most:], values[most:], strict=False))
+            try:
+                write = str(type(self)(*values[:most], **given))
+            except LayerError:
+                continue
+            why = f"{self.inferred} is taken from what flows in; " if values is pasted else ""
+            return LayerError(message, f"{why}write {write}")
+        return LayerError(
+            message, f"{self.inferred} is taken from what flows in; write {self.signature()}"
+        )
 
     @classmethod
     def name(cls) -> str:
@@ -240,7 +277,9 @@ class Op:
         axes = self.spatial or 1
         for argument in self.arguments:
             value = getattr(self, argument.name, None)
-            if argument.required:
+            if isinstance(argument, Like):
+                parts.append(argument.name)
+            elif argument.required:
                 parts.append(_bare(value))
             else:
                 default = argument.default
@@ -294,8 +333,13 @@ class Op:
         """One Window an axis of the input; empty where each output reads its own place alone."""
         return ()
 
-    def warnings(self, *shapes: Shape) -> Sequence[tuple[str, str]]:
-        """Things worth a second look besides what the windows tell: pairs (code, message)."""
+    def warnings(
+        self, *shapes: Shape, layouts: Sequence[Layout] = ()
+    ) -> Sequence[tuple[str, str]]:
+        """Things worth a second look besides what the windows tell: pairs (code, message).
+
+        layouts: those of the inputs, as `Node.layout` has them.
+        """
         return ()
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
@@ -310,7 +354,8 @@ class Op:
 def _bare(value: Any) -> str:
     """An argument's value as it is written: one number for equal ones, words without quotes."""
     if isinstance(value, (tuple, list)) and value and all(v == value[0] for v in value):
-        value = value[0]
+        # A table stays one, though its rows be equal.
+        value = value if isinstance(value[0], (tuple, list)) else value[0]
     return value if isinstance(value, str) else show(value)
 
 

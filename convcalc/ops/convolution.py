@@ -157,7 +157,7 @@ class _Convolution(Op):
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         tf_same = self.padding == "tf_same"
-        module = getattr(nn, self.name())(
+        return getattr(nn, f"{self.name()}{'Same' if tf_same else ''}")(
             shapes[0][1],
             self.out_channels,
             self.kernel_size,
@@ -168,7 +168,6 @@ class _Convolution(Op):
             self.bias,
             self.padding_mode,
         )
-        return nn.TensorFlowSame(module) if tf_same else module
 
 
 class Conv1d(_Convolution):

@@ -23,6 +23,19 @@ def axis_name(axis: int, rank: int) -> str:
     return names[rank][axis - 2] if rank in names else f"axis {axis}"
 
 
+def resolve_axis(op: Op, argument: str, rank: int) -> int:
+    """The axis that an argument names, counted from the front, for a value of so many axes."""
+    given: int = getattr(op, argument)
+    number = given + rank if given < 0 else given
+    if not 0 < number < rank:
+        raise LayerError(
+            f"{argument} {given} is no axis of what flows in: {rank} axes with the batch",
+            f"1 is the channels, {rank - 1} or -1 the last",
+            argument=argument,
+        )
+    return number
+
+
 def show_shape(shape: Shape) -> str:
     """A shape without its batch: `64×56×56`; sizes that are open show as ?."""
     return "×".join("?" if isinstance(s, Open) else str(s) for s in shape[1:])
@@ -134,7 +147,7 @@ class Concat(_Join):
 
 
 class Split(Op):
-    """A share of the channels: `size` of them from `start` on. What `split:` makes, one a branch."""
+    """A share of the channels: `size` of them from `start` on. `split:` makes one a branch."""
 
     family = "joins"
     layout = "channels"

@@ -1,0 +1,300 @@
+"""Activations: what acts on each value by itself, gates, and softmax."""
+
+from __future__ import annotations
+
+from convcalc.errors import LayerError
+from convcalc.ops.arguments import axis, choice, count, flag, real
+from convcalc.ops.base import GLOBAL, Condition, Op, Tensor, Window
+from convcalc.ops.joins import axis_name, resolve_axis
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from convcalc.ops.base import Shape
+
+INPLACE_DOC = "overwrite what flows in"
+
+
+class _Activation(Op):
+    """What activations share: the shape stays, and each value is by itself. Any shape."""
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return getattr(nn, self.name())(**self.given())
+
+
+class Identity(_Activation):
+    """What flows in. Source: torch/nn/modules/linear.py."""
+
+
+class ReLU(_Activation):
+    """max(0, x). Source: torch/nn/modules/activation.py."""
+
+    inplace = flag(False, doc=INPLACE_DOC)
+
+
+class ReLU6(_Activation):
+    """min(max(0, x), 6). Source: torch/nn/modules/activation.py."""
+
+    inplace = flag(False, doc=INPLACE_DOC)
+
+
+class LeakyReLU(_Activation):
+    """x where positive, else negative_slope · x. Source: torch/nn/modules/activation.py."""
+
+    negative_slope = real(0.01)
+    inplace = flag(False, doc=INPLACE_DOC)
+
+
+class PReLU(_Activation):
+    """x where positive, else a · x with a learned a: one for all, or one a channel.
+
+    Source: He et al., ICCV 2015; torch/nn/modules/activation.py.
+    """
+
+    num_parameters = count(1, doc="1, or the number of channels")
+    init = real(0.25, doc="where a starts")
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        if self.num_parameters == 1:
+            return []
+        return [
+            Condition(
+                "equal",
+                shapes[0][1],
+                self.num_parameters,
+                "PReLU: the channels and num_parameters",
+                "write PReLU(input.channels), or PReLU for one slope for all",
+            )
+        ]
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        return [Tensor("weight", (self.num_parameters,))]
+
+
+class RReLU(_Activation):
+    """x where positive, else a · x with a random a from lower to upper (in evaluation their mean).
+
+    Source: Xu et al., 2015, arXiv:1505.00853; torch/nn/modules/activation.py.
+    """
+
+    lower = real(1 / 8)
+    upper = real(1 / 3)
+    inplace = flag(False, doc=INPLACE_DOC)
+
+    def prepare(self) -> None:
+        _in_order(self, "lower", "upper", equal=True)
+
+
+def _in_order(op: Op, low: str, high: str, *, equal: bool) -> None:
+    values = op.given()
+    if values[low] > values[high] or (values[low] == values[high] and not equal):
+        most = "no more" if equal else "less"
+        raise LayerError(
+            f"{low} must be {most} than {high}: {values[low]:g} and {values[high]:g}", argument=low
+        )
+
+
+class ELU(_Activation):
+    """x where positive, else alpha · (eˣ − 1). Source: torch/nn/modules/activation.py."""
+
+    alpha = real(1.0)
+    inplace = flag(False, doc=INPLACE_DOC)
+
+
+class SELU(_Activation):
+    """ELU scaled so that activations normalise themselves.
+
+    Source: Klambauer et al., NeurIPS 2017; torch/nn/modules/activation.py.
+    """
+
+    inplace = flag(False, doc=INPLACE_DOC)
+
+
+class CELU(_Activation):
+    """x where positive, else alpha · (e^(x/alpha) − 1). Source: torch/nn/modules/activation.py."""
+
+    alpha = real(1.0, doc="not 0")
+    inplace = flag(False, doc=INPLACE_DOC)
+
+    def prepare(self) -> None:
+        if self.alpha == 0:
+            raise LayerError("alpha must not be 0: it divides", argument="alpha")
+
+
+class GELU(_Activation):
+    """x · Φ(x), Φ the normal distribution.
+
+    Source: Hendrycks & Gimpel, 2016, arXiv:1606.08415; torch/nn/modules/activation.py.
+    """
+
+    approximate = choice("none", "tanh", default="none", doc="tanh: a cheaper formula")
+
+
+class SiLU(_Activation):
+    """x · sigmoid(x), also called swish. Source: torch/nn/modules/activation.py."""
+
+    inplace = flag(False, doc=INPLACE_DOC)
+
+
+class Mish(_Activation):
+    """x · tanh(softplus(x)). Source: torch/nn/modules/activation.py."""
+
+    inplace = flag(False, doc=INPLACE_DOC)
+
+
+class Softplus(_Activation):
+    """log(1 + e^(beta · x))/beta; x itself above the threshold.
+
+    Source: torch/nn/modules/activation.py.
+    """
+
+    beta = real(1.0)
+    threshold = real(20.0)
+
+
+class Softsign(_Activation):
+    """x/(1 + |x|). Source: torch/nn/modules/activation.py."""
+
+
+class Sigmoid(_Activation):
+    """1/(1 + e^−x). Source: torch/nn/modules/activation.py."""
+
+
+class LogSigmoid(_Activation):
+    """log(sigmoid(x)). Source: torch/nn/modules/activation.py."""
+
+
+class Tanh(_Activation):
+    """The hyperbolic tangent. Source: torch/nn/modules/activation.py."""
+
+
+class Tanhshrink(_Activation):
+    """x − tanh(x). Source: torch/nn/modules/activation.py."""
+
+
+class Softshrink(_Activation):
+    """x drawn towards 0 by lambd, 0 within ±lambd. Source: torch/nn/modules/activation.py."""
+
+    lambd = real(0.5, low=0)
+
+
+class Hardshrink(_Activation):
+    """x, but 0 within ±lambd. Source: torch/nn/modules/activation.py."""
+
+    lambd = real(0.5)
+
+
+class Hardtanh(_Activation):
+    """x cut off below min_val and above max_val. Source: torch/nn/modules/activation.py."""
+
+    min_val = real(-1.0)
+    max_val = real(1.0)
+    inplace = flag(False, doc=INPLACE_DOC)
+
+    def prepare(self) -> None:
+        _in_order(self, "min_val", "max_val", equal=False)
+
+
+class Hardsigmoid(_Activation):
+    """min(max(0, x + 3), 6)/6. Source: Howard et al., ICCV 2019; torch/nn/modules/activation.py."""
+
+    inplace = flag(False, doc=INPLACE_DOC)
+
+
+class Hardswish(_Activation):
+    """x · hardsigmoid(x). Source: Howard et al., ICCV 2019; torch/nn/modules/activation.py."""
+
+    inplace = flag(False, doc=INPLACE_DOC)
+
+
+class Threshold(_Activation):
+    """x where above the threshold, else `value`. Source: torch/nn/modules/activation.py."""
+
+    threshold = real()
+    value = real()
+    inplace = flag(False, doc=INPLACE_DOC)
+
+
+class GLU(Op):
+    """a · sigmoid(b), a and b the halves along an axis: dim=1 halves the channels.
+
+    Source: Dauphin et al., ICML 2017; torch/nn/modules/activation.py.
+    """
+
+    dim = axis(-1, doc="the axis that is halved")
+
+    def check(self, *shapes: Shape) -> None:
+        resolve_axis(self, "dim", len(shapes[0]))
+
+    def output(self, *shapes: Shape) -> Shape:
+        shape = shapes[0]
+        at = resolve_axis(self, "dim", len(shape))
+        return (*shape[:at], shape[at] // 2, *shape[at + 1 :])
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        shape = shapes[0]
+        at = resolve_axis(self, "dim", len(shape))
+        return [Condition("divisible", shape[at], 2, f"GLU: the {axis_name(at, len(shape))}")]
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        """Along a spatial axis row j goes with row j + W/2."""
+        shape = shapes[0]
+        at = resolve_axis(self, "dim", len(shape))
+        if at < 2 or len(shape) < 4:
+            return []
+        return [
+            Window(2, dilation=size // 2) if number == at else Window(1)
+            for number, size in enumerate(shape[2:], 2)
+        ]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.GLU(self.dim)
+
+
+class _Softmax(Op):
+    """What the softmaxes along an axis share: the values along it add to 1."""
+
+    dim = axis(1, doc="the axis; 1: the channels")
+
+    def check(self, *shapes: Shape) -> None:
+        resolve_axis(self, "dim", len(shapes[0]))
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        rank = len(shapes[0])
+        at = resolve_axis(self, "dim", rank)
+        if at < 2 or rank < 4:
+            return []
+        return [GLOBAL if number == at else Window(1) for number in range(2, rank)]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return getattr(nn, self.name())(self.dim)
+
+
+class Softmax(_Softmax):
+    """eˣ over its sum along an axis.
+
+    PyTorch has no default for dim; over N×F and maps it falls back to 1, as here.
+    Source: torch/nn/modules/activation.py.
+    """
+
+
+class LogSoftmax(_Softmax):
+    """The logarithm of Softmax. Source: torch/nn/modules/activation.py."""
+
+
+class Softmin(_Softmax):
+    """Softmax of −x. Source: torch/nn/modules/activation.py."""
+
+
+class Softmax2d(Op):
+    """Softmax over the channels of each place of N×C×H×W.
+
+    Source: torch/nn/modules/activation.py.
+    """
+
+    layout = "channels"
+    spatial = 2
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.Softmax2d()

@@ -1,0 +1,301 @@
+"""Normalisation: batch, layer, group, instance, root mean square, local response.
+
+Statistics over whole maps (group and instance normalisation) do not count in receptive fields.
+"""
+
+from __future__ import annotations
+
+from convcalc.errors import LayerError
+from convcalc.integers import Size, product
+from convcalc.ops.arguments import count, flag, real
+from convcalc.ops.base import Condition, Op, Tensor, channels_equal, rank_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from convcalc.ops.base import Layout, Shape
+
+EPS_DOC = "added to the variance"
+
+
+def _affine(size: Size, *, bias: bool = True) -> list[Tensor]:
+    """A factor and, with bias, a shift for each of so many channels or features."""
+    weight = Tensor("weight", (size,))
+    return [weight, Tensor("bias", (size,))] if bias else [weight]
+
+
+class _RunningNorm(Op):
+    """What batch and instance normalisation share: they may keep statistics between batches."""
+
+    layout = "channels"
+    positional = 0
+    inferred = "num_features"
+
+    eps = real(1e-5, low=0, doc=EPS_DOC)
+    momentum = real(
+        0.1, optional=True, doc="the newest batch's share in the statistics; none: their mean"
+    )
+
+    affine: Any
+    track_running_stats: Any
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        return [] if self.asserted is None else [channels_equal(self, shapes[0][1])]
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        return _affine(shapes[0][1]) if self.affine else []
+
+    def buffers(self, *shapes: Shape) -> list[Tensor]:
+        if not self.track_running_stats:
+            return []
+        channels = (shapes[0][1],)
+        return [
+            Tensor("running_mean", channels),
+            Tensor("running_var", channels),
+            Tensor("num_batches_tracked", (), "int64"),
+        ]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return getattr(nn, self.name())(
+            shapes[0][1], self.eps, self.momentum, self.affine, self.track_running_stats
+        )
+
+
+class _BatchNorm(_RunningNorm):
+    """What the three batch normalisations share."""
+
+    affine = flag(True, doc="learn a factor and a shift a channel")
+    track_running_stats = flag(True, doc="keep the statistics that evaluation uses")
+
+    def warnings(
+        self, *shapes: Shape, layouts: Sequence[Layout] = ()
+    ) -> list[tuple[str, str]]:
+        n, _, *spatial = shapes[0]
+        values = n * product(spatial)
+        if not isinstance(values, int) or values != 1:
+            return []
+        message = (
+            f"{self.name()} cannot train at this size: a batch of {n} gives each channel "
+            "one value, which has no variance; PyTorch raises an error"
+        )
+        return [("one-value-a-channel", message)]
+
+
+class BatchNorm1d(_BatchNorm):
+    """Each channel normalised over the batch (and the length); N×F and N×C×L.
+
+    Source: Ioffe & Szegedy, ICML 2015; torch/nn/modules/batchnorm.py.
+    """
+
+    def check(self, *shapes: Shape) -> None:
+        if len(shapes[0]) not in (2, 3):
+            raise rank_error(self, shapes[0], (0, 1))
+
+
+class BatchNorm2d(_BatchNorm):
+    """Each channel of N×C×H×W normalised over the batch, height and width.
+
+    Source: Ioffe & Szegedy, ICML 2015; torch/nn/modules/batchnorm.py.
+    """
+
+    spatial = 2
+
+
+class BatchNorm3d(_BatchNorm):
+    """Each channel of N×C×D×H×W normalised over the batch, depth, height and width.
+
+    Source: torch/nn/modules/batchnorm.py.
+    """
+
+    spatial = 3
+
+
+class _InstanceNorm(_RunningNorm):
+    """What the three instance normalisations share."""
+
+    affine = flag(False, doc="learn a factor and a shift a channel")
+    track_running_stats = flag(False, doc="keep the statistics, for evaluation to use")
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        # torch/nn/functional.py, _verify_spatial_size. With track_running_stats PyTorch asks for it
+        # in training alone; here always, for such a layer cannot be trained.
+        places = Condition(
+            "at_least", product(shapes[0][2:]), 2, f"{self.name()}: the places of a channel"
+        )
+        return [*super().conditions(*shapes), places]
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Each channel of each sample of N×C×L normalised over its length.
+
+    Source: Ulyanov et al., 2016, arXiv:1607.08022; torch/nn/modules/instancenorm.py.
+    """
+
+    spatial = 1
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Each channel of each sample of N×C×H×W normalised over height and width.
+
+    Source: Ulyanov et al., 2016, arXiv:1607.08022; torch/nn/modules/instancenorm.py.
+    """
+
+    spatial = 2
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Each channel of each sample of N×C×D×H×W normalised over depth, height and width.
+
+    Source: torch/nn/modules/instancenorm.py.
+    """
+
+    spatial = 3
+
+
+class GroupNorm(Op):
+    """Each group of channels of each sample normalised together; N×C or N×C×….
+
+    Source: Wu & He, ECCV 2018; torch/nn/modules/normalization.py.
+    """
+
+    layout = "channels"
+    positional = 1
+    inferred = "num_channels"
+    inferred_at = 1
+
+    num_groups = count(doc="divides the channels")
+    eps = real(1e-5, low=0, doc=EPS_DOC)
+    affine = flag(True, doc="learn a factor and a shift a channel")
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        n, channels, *spatial = shapes[0]
+        conditions = [
+            Condition("divisible", channels, self.num_groups, f"{self.name()}: the channels"),
+            # torch/nn/functional.py, group_norm: _verify_batch_size
+            Condition(
+                "at_least",
+                n * channels // self.num_groups * product(spatial),
+                2,
+                f"{self.name()}: the values of a group over the batch",
+            ),
+        ]
+        if self.asserted is not None:
+            conditions.append(channels_equal(self, channels))
+        return conditions
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        return _affine(shapes[0][1]) if self.affine else []
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.GroupNorm(self.num_groups, shapes[0][1], self.eps, self.affine)
+
+
+class _FeatureNorm(Op):
+    """What layer and root mean square normalisation share: they work on the last axis."""
+
+    layout = "features"
+    positional = 0
+    inferred = "normalized_shape"
+
+    def _assertion(self, named: dict[str, Any]) -> Size | None:
+        shape = named.get(self.inferred)
+        if isinstance(shape, (list, tuple)):
+            if len(shape) != 1:
+                raise LayerError(
+                    f"{self.name()} normalises over the last axis alone",
+                    f"leave {self.inferred} away: it is taken from what flows in",
+                    argument=self.inferred,
+                )
+            named[self.inferred] = shape[0]
+        return super()._assertion(named)
+
+    def check(self, *shapes: Shape) -> None:
+        if len(shapes[0]) not in (2, 3):
+            raise rank_error(self, shapes[0], (0,))
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        return [] if self.asserted is None else [channels_equal(self, shapes[0][-1])]
+
+
+class LayerNorm(_FeatureNorm):
+    """The features of each token of N×L×E, or of each sample of N×F, normalised.
+
+    PyTorch takes other ranks and several axes too; here they are refused: on N×C×H×W the weights
+    would depend on the width of the image. LayerNorm2d normalises over channels.
+    Source: Ba et al., 2016, arXiv:1607.06450; torch/nn/modules/normalization.py.
+    """
+
+    eps = real(1e-5, low=0, doc=EPS_DOC)
+    elementwise_affine = flag(True, doc="learn a factor and, with bias, a shift a feature")
+    bias = flag(True)
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        return _affine(shapes[0][-1], bias=self.bias) if self.elementwise_affine else []
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.LayerNorm(shapes[0][-1], self.eps, self.elementwise_affine, self.bias)
+
+
+class RMSNorm(_FeatureNorm):
+    """The features of each token of N×L×E, or of each sample of N×F, over their root mean square.
+
+    Other ranks are refused, as LayerNorm does.
+    Source: Zhang & Sennrich, NeurIPS 2019; torch/nn/modules/normalization.py.
+    """
+
+    eps = real(None, low=0, doc="added to the mean square; none: the dtype's machine epsilon")
+    elementwise_affine = flag(True, doc="learn a factor a feature")
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        return _affine(shapes[0][-1], bias=False) if self.elementwise_affine else []
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.RMSNorm(shapes[0][-1], self.eps, self.elementwise_affine)
+
+
+class LayerNorm2d(Op):
+    """The channels at each place of N×C×H×W normalised, as ConvNeXt does.
+
+    Source: Liu et al., CVPR 2022; torchvision/models/convnext.py, LayerNorm2d.
+    """
+
+    layout = "channels"
+    spatial = 2
+    positional = 0
+    inferred = "normalized_shape"
+
+    eps = real(1e-5, low=0, doc=EPS_DOC)
+    elementwise_affine = flag(True, doc="learn a factor and, with bias, a shift a channel")
+    bias = flag(True)
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        return [] if self.asserted is None else [channels_equal(self, shapes[0][1])]
+
+    def weights(self, *shapes: Shape) -> list[Tensor]:
+        return _affine(shapes[0][1], bias=self.bias) if self.elementwise_affine else []
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.LayerNorm2d(shapes[0][1], self.eps, self.elementwise_affine, self.bias)
+
+
+class LocalResponseNorm(Op):
+    """Each value divided by a sum of squares over `size` neighbouring channels; N×C×….
+
+    Source: Krizhevsky et al., NeurIPS 2012; torch/nn/modules/normalization.py.
+    """
+
+    layout = "channels"
+
+    size = count(doc="how many channels are summed over")
+    alpha = real(1e-4)
+    beta = real(0.75)
+    k = real(1.0)
+
+    def check(self, *shapes: Shape) -> None:
+        if len(shapes[0]) < 3:
+            raise rank_error(self, shapes[0], (1, 2, 3))
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.LocalResponseNorm(self.size, self.alpha, self.beta, self.k)

@@ -1,0 +1,444 @@
+"""Pooling: maxima, averages and norms of windows, and pools to a fixed size."""
+
+from __future__ import annotations
+
+from math import gcd
+
+from convcalc.errors import LayerError
+from convcalc.integers import Size, ceil_div, minimum
+from convcalc.ops.arguments import count, flag, real, sizes
+from convcalc.ops.base import AXES, GLOBAL, Condition, Op, Window, rank_error
+from convcalc.ops.convolution import tf_same_padding, window_conditions, window_output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from convcalc.ops.base import Shape
+
+
+def ceil_output(size: Size, window: Window) -> Size:
+    """⌈(W − F + 2P)/S⌉ + 1, without a last window that would start in the padding at the end.
+
+    As one floor: (W + P + S − 1 + min(0, P − F + S))//S.
+    Source: aten/src/ATen/native/Pool.h, pooling_output_shape_pad_lr.
+    """
+    padding, stride = window.before, window.stride
+    spare = minimum(0, padding - window.reach + stride)
+    return (size + (padding + stride - 1 + spare)) // stride
+
+
+class _Pool(Op):
+    """What pools with a kernel share."""
+
+    layout = "channels"
+
+    kernel_size = sizes(minimum=1)
+    stride = sizes(None, minimum=1, doc="kernel_size where not given")
+
+    #: What a pool does that has no such argument.
+    padding: Any = 0
+    dilation: Any = 1
+    ceil_mode: Any = False
+    #: `stride`, or `kernel_size` where it was not given.
+    step: Any
+
+    def prepare(self) -> None:
+        axes = self.spatial or 1
+        self.step = self.stride or self.kernel_size
+        if self.padding == 0:
+            self.padding = (0,) * axes
+        if self.dilation == 1:
+            self.dilation = (1,) * axes
+        if self.padding == "tf_same":
+            if self.ceil_mode:
+                raise LayerError(
+                    "padding=tf_same always gives ⌈W/S⌉; ceil_mode means nothing beside it",
+                    "leave ceil_mode away",
+                    argument="ceil_mode",
+                )
+            return
+        for padding, kernel, dilation in zip(
+            self.padding, self.kernel_size, self.dilation, strict=True
+        ):
+            reach = dilation * (kernel - 1) + 1
+            if isinstance(padding, int) and isinstance(reach, int) and 2 * padding > reach:
+                over = f"kernel, which reaches over {reach}"
+                raise LayerError(
+                    f"padding {padding} is more than half of the {over}",
+                    "a window would lie in the padding alone; PyTorch refuses it too",
+                    argument="padding",
+                )
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        """With ceil_mode the last window may reach past the padding at the end, too."""
+        windows = []
+        axes = zip(shapes[0][2:], self.kernel_size, self.step, self.dilation, strict=True)
+        for axis, (size, kernel, stride, dilation) in enumerate(axes):
+            if self.padding == "tf_same":
+                reach = dilation * (kernel - 1) + 1
+                before, after = tf_same_padding(size, reach, stride)
+            else:
+                before = after = self.padding[axis]
+            windows.append(Window(kernel, stride, before, after, dilation))
+        return windows
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, channels, *spatial = shapes[0]
+        if self.padding == "tf_same":
+            return (n, channels, *map(ceil_div, spatial, self.step))
+        rule = ceil_output if self.ceil_mode else window_output
+        return (n, channels, *map(rule, spatial, self.windows(*shapes)))
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        shape, windows = shapes[0], self.windows(*shapes)
+        if not self.ceil_mode:
+            return window_conditions(self, shape, windows)
+        # With ceil_mode a window may reach past the end, if only it starts before it.
+        return [
+            Condition(
+                "at_least",
+                size,
+                1,
+                f"{self.name()}: the output {axis}",
+                "a smaller kernel, more padding, or fewer strides before it",
+            )
+            for size, axis in zip(self.output(*shapes)[2:], AXES[len(windows)], strict=True)
+        ]
+
+
+class _MaxPool(_Pool):
+    """What the three max pools share. Nothing is learned, and no multiply-accumulate counted."""
+
+    padding = sizes(
+        0,
+        words=("tf_same",),
+        doc="rows of −∞ on each side, at most half the kernel; `tf_same` gives ⌈W/S⌉",
+    )
+    dilation = sizes(1, minimum=1)
+    return_indices = flag(False, doc="false: a layer has one output")
+    ceil_mode = flag(False, doc="round the output's size up, not down")
+
+    def prepare(self) -> None:
+        super().prepare()
+        _refuse_indices(self)
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        tf_same = self.padding == "tf_same"
+        return getattr(nn, f"{self.name()}{'Same' if tf_same else ''}")(
+            self.kernel_size,
+            self.step,
+            0 if tf_same else self.padding,
+            self.dilation,
+            ceil_mode=self.ceil_mode,
+        )
+
+
+def _refuse_indices(op: Op) -> None:
+    if op.given()["return_indices"]:
+        raise LayerError(
+            "return_indices makes a second output, and a layer has one",
+            "leave return_indices away",
+            argument="return_indices",
+        )
+
+
+class MaxPool1d(_MaxPool):
+    """The largest value of each window along one axis.
+
+    N×C×L → N×C×((L − F + 2P)/S + 1), F = dilation·(kernel_size − 1) + 1.
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 1
+
+
+class MaxPool2d(_MaxPool):
+    """The largest value of each window over height and width.
+
+    N×C×H×W → N×C×((H − F + 2P)/S + 1)×…, F = dilation·(kernel_size − 1) + 1.
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 2
+
+
+class MaxPool3d(_MaxPool):
+    """The largest value of each window over depth, height and width.
+
+    N×C×D×H×W → N×C×((D − F + 2P)/S + 1)×…, F = dilation·(kernel_size − 1) + 1.
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 3
+
+
+class _AvgPool(_Pool):
+    """What the three average pools share."""
+
+    padding = sizes(
+        0,
+        words=("tf_same",),
+        doc="zeros on each side, at most half the kernel; `tf_same` gives ⌈W/S⌉, and its padding "
+        "does not count in the average, as in TensorFlow",
+    )
+    ceil_mode = flag(False, doc="round the output's size up, not down")
+    count_include_pad = flag(True, doc="padding counts in the average")
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        tf_same = self.padding == "tf_same"
+        return getattr(nn, f"{self.name()}{'Same' if tf_same else ''}")(
+            self.kernel_size,
+            self.step,
+            0 if tf_same else self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            **self._divisor(),
+        )
+
+    def _divisor(self) -> dict[str, int]:
+        return {}
+
+
+class _DividedAvgPool(_AvgPool):
+    """What the average pools over two and three axes share."""
+
+    divisor_override = count(None, doc="divide by this, not by the window's size")
+
+    def prepare(self) -> None:
+        super().prepare()
+        if self.divisor_override is not None and self.padding == "tf_same":
+            raise LayerError(
+                "padding=tf_same divides by what lies inside; divisor_override has no place there",
+                "leave divisor_override away",
+                argument="divisor_override",
+            )
+
+    def _divisor(self) -> dict[str, int]:
+        divisor = self.divisor_override
+        return {} if divisor is None else {"divisor_override": divisor}
+
+
+class AvgPool1d(_AvgPool):
+    """The average of each window along one axis. N×C×L → N×C×((L − F + 2P)/S + 1).
+
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 1
+
+
+class AvgPool2d(_DividedAvgPool):
+    """The average of each window over height and width.
+
+    N×C×H×W → N×C×((H − F + 2P)/S + 1)×…. A divisor_override below 1, which PyTorch takes, is
+    refused. Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 2
+
+
+class AvgPool3d(_DividedAvgPool):
+    """The average of each window over depth, height and width.
+
+    N×C×D×H×W → N×C×((D − F + 2P)/S + 1)×…. A divisor_override below 1, which PyTorch takes, is
+    refused. Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 3
+
+
+class _LPPool(_Pool):
+    """What the three power-average pools share: (Σ xᵖ)^(1/p) of each window, p = norm_type."""
+
+    norm_type = real(doc="p; 1 gives the sum")
+    kernel_size = sizes(minimum=1)
+    stride = sizes(None, minimum=1, doc="kernel_size where not given")
+    ceil_mode = flag(False, doc="round the output's size up, not down")
+
+    def prepare(self) -> None:
+        super().prepare()
+        if self.norm_type == 0:
+            raise LayerError("norm_type must not be 0", argument="norm_type")
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return getattr(nn, self.name())(
+            self.norm_type, self.kernel_size, self.step, self.ceil_mode
+        )
+
+
+class LPPool1d(_LPPool):
+    """The p-norm of each window along one axis. N×C×L → N×C×((L − kernel_size)/S + 1).
+
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 1
+
+
+class LPPool2d(_LPPool):
+    """The p-norm of each window over height and width. N×C×H×W → N×C×((H − kernel_size)/S + 1)×….
+
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 2
+
+
+class LPPool3d(_LPPool):
+    """The p-norm of each window over depth, height and width.
+
+    N×C×D×H×W → N×C×((D − kernel_size)/S + 1)×…. Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 3
+
+
+class _AdaptivePool(Op):
+    """What pools to a fixed size share. Output i reads the rows ⌊i·W/o⌋ … ⌈(i + 1)·W/o⌉ − 1."""
+
+    layout = "channels"
+
+    output_size = sizes(
+        minimum=1, holes=True, doc="what comes out, whatever flows in; 1: a global pool"
+    )
+
+    def prepare(self) -> None:
+        if self.spatial == 1 and self.output_size == (None,):
+            raise LayerError(
+                "output_size none keeps the only axis: this pool does nothing",
+                "write a number",
+                argument="output_size",
+            )
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, channels, *spatial = shapes[0]
+        return (
+            n,
+            channels,
+            *(
+                size if wanted is None else wanted
+                for size, wanted in zip(spatial, self.output_size, strict=True)
+            ),
+        )
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        return [
+            Window(1) if wanted is None else adaptive_window(size, wanted)
+            for size, wanted in zip(shapes[0][2:], self.output_size, strict=True)
+        ]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return getattr(nn, self.name())(self.output_size)
+
+
+def adaptive_window(size: Size, wanted: Size) -> Window:
+    """How an adaptive pool from `size` rows to `wanted` reads them, even or not.
+
+    With row r put at r·o, output i reads what lies in i·W − (o − 1) … (i + 1)·W − 1: the rows from
+    ⌊i·W/o⌋ to ⌈(i + 1)·W/o⌉ − 1. Source: aten/src/ATen/native/AdaptivePooling.h.
+    """
+    if isinstance(wanted, int) and wanted == 1:
+        return GLOBAL
+    size, wanted = reduced(size, wanted)
+    return Window(size + wanted - 1, size, wanted - 1, wanted - 1, upsample=wanted)
+
+
+def reduced(size: Size, wanted: Size) -> tuple[Size, Size]:
+    """The ratio of two sizes in lowest terms, where both are numbers."""
+    if isinstance(size, int) and isinstance(wanted, int):
+        common = gcd(size, wanted)
+        return size // common, wanted // common
+    return size, wanted
+
+
+class AdaptiveAvgPool1d(_AdaptivePool):
+    """Averages to a fixed size; 1 is the global average. N×C×L → N×C×output_size.
+
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 1
+
+
+class AdaptiveAvgPool2d(_AdaptivePool):
+    """Averages to a fixed size; 1 is the global average. N×C×H×W → N×C×output_size.
+
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 2
+
+
+class AdaptiveAvgPool3d(_AdaptivePool):
+    """Averages to a fixed size; 1 is the global average. N×C×D×H×W → N×C×output_size.
+
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 3
+
+
+class _AdaptiveMaxPool(_AdaptivePool):
+    """What max pools to a fixed size share."""
+
+    return_indices = flag(False, doc="false: a layer has one output")
+
+    def prepare(self) -> None:
+        super().prepare()
+        _refuse_indices(self)
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    """Maxima to a fixed size; 1 is the global maximum. N×C×L → N×C×output_size.
+
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 1
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    """Maxima to a fixed size; 1 is the global maximum. N×C×H×W → N×C×output_size.
+
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 2
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """Maxima to a fixed size; 1 is the global maximum. N×C×D×H×W → N×C×output_size.
+
+    Source: torch/nn/modules/pooling.py.
+    """
+
+    spatial = 3
+
+
+class DepthMaxPool(Op):
+    """The largest of each `kernel_size` neighbouring channels: depthwise max pooling.
+
+    N×C×… → N×(C/kernel_size)×…. kernel_size divides the channels and is the stride, too.
+    Source: Géron, Hands-On Machine Learning, 2nd ed., chapter 14; tf.nn.max_pool over the channels.
+    """
+
+    layout = "channels"
+
+    kernel_size = count(doc="how many channels make one")
+
+    def check(self, *shapes: Shape) -> None:
+        if len(shapes[0]) < 3:
+            raise rank_error(self, shapes[0], (1, 2, 3))
+
+    def output(self, *shapes: Shape) -> Shape:
+        n, channels, *spatial = shapes[0]
+        return (n, channels // self.kernel_size, *spatial)
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        return [
+            Condition("divisible", shapes[0][1], self.kernel_size, f"{self.name()}: the channels")
+        ]
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        return nn.DepthMaxPool(self.kernel_size)
