@@ -307,10 +307,8 @@ _FOREIGN = {
 _YAML_BOOLEANS = {
     "yes": "true",
     "on": "true",
-    "y": "true",
     "no": "false",
     "off": "false",
-    "n": "false",
     "TRUE": "true",
     "FALSE": "false",
 }

@@ -141,6 +141,7 @@ class Definition:
         self.name = name
         self.parameters = parameters
         self.expr = expr
+        self.depth = 0  # of a function: the frames that evaluating it takes
         self.start = start
         self.end = end
 

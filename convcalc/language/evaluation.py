@@ -1,0 +1,719 @@
+"""Expressions → values. No Python is generated or run; every walk is bounded.
+
+A name is looked up from the inside out: loop values, the results named so far, a block's
+parameters, then vars, blocks, layers, functions, and last the words that layers take (`same`,
+`reflect`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from convcalc.errors import LayerError
+from convcalc.graph import Value
+from convcalc.language.expressions import (
+    Attribute,
+    BrokenExpr,
+    Call,
+    Chain,
+    Decimal,
+    Expr,
+    Index,
+    ListExpr,
+    Literal,
+    Name,
+    Operation,
+    Parameter,
+    Ternary,
+    Unary,
+    yaml_boolean,
+)
+from convcalc.language.faults import Absorbed, Fault
+from convcalc.language.foreign import argument_help, layer_help
+from convcalc.language.steps import Block, Definition
+from convcalc.language.values import (
+    POISON,
+    BlockLayer,
+    Builtin,
+    ChainLayer,
+    Family,
+    OpLayer,
+    Repeat,
+    ValueFault,
+    arithmetic,
+    compare,
+    did_you_mean,
+    exact,
+    is_layer,
+    kind,
+    make_list,
+    negate,
+    normal,
+    pick,
+    show,
+    truth,
+)
+from convcalc.ops.arguments import Like
+from convcalc.ops.base import REGISTRY, Op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Repeats, loop rows: more than this is no network but a mistake.
+MOST_REPEATS = 1_000_000
+#: Calls of functions, list entries made and steps taken, in one network.
+MOST_WORK = 1_000_000
+#: Frames of Python that nested blocks, functions and steps may take, about half of its limit.
+MOST_FRAMES = 450
+
+#: The bare words that some layer takes.
+WORDS: frozenset[str] = frozenset()
+
+
+def words() -> frozenset[str]:
+    """The bare words that some layer takes."""
+    global WORDS
+    if not WORDS:
+        WORDS = frozenset(w for op in REGISTRY.values() for a in op.arguments for w in a.words)
+    return WORDS
+
+
+class Scope:
+    """Names and their values. frame: the scope of the block or network that this one is part of."""
+
+    __slots__ = ("frame", "names", "parent")
+
+    def __init__(self, names: dict[str, Any], parent: Scope | None, inner: bool = False) -> None:
+        self.names = names
+        self.parent = parent
+        self.frame: Scope = parent.frame if inner and parent is not None else self
+
+    def find(self, name: str) -> Any:
+        """The value of a name; raises KeyError."""
+        scope: Scope | None = self
+        while scope is not None:
+            names = scope.names
+            if name in names:
+                return names[name]
+            scope = scope.parent
+        raise KeyError(name)
+
+
+class Evaluator:
+    """Evaluates the expressions of one design. `globals` holds vars, blocks, layers, functions."""
+
+    def __init__(self, globals: dict[str, Any]) -> None:
+        self.globals = Scope(globals, None)
+        self.work = 0
+        self.frames = 0
+        self._ops: dict[Any, Op] = {}
+        self._checked: set[tuple[int, int]] = set()
+        self.handlers: dict[type, Callable[[Any, Scope], Any]] = {
+            Literal: self.literal,
+            Decimal: self.decimal,
+            Name: self.name,
+            ListExpr: self.list_value,
+            Call: self.call,
+            Index: self.index,
+            Attribute: self.attribute,
+            Unary: self.unary,
+            Operation: self.operation,
+            Ternary: self.ternary,
+            Chain: self.chain,
+            BrokenExpr: self.broken,
+        }
+
+    def evaluate(self, expr: Expr, scope: Scope) -> Any:
+        """The value of an expression. Raises Fault, or Absorbed where it was reported before."""
+        return self.handlers[expr.__class__](expr, scope)
+
+    # ---------------------------------------------------------------- bounds
+
+    def spend(self, amount: int, expr: Expr) -> None:
+        self.work += amount
+        if self.work > MOST_WORK:
+            raise Fault(
+                f"this design takes more than {MOST_WORK:,} steps to unroll",
+                expr.start,
+                expr.end,
+                "fewer repeats, or smaller lists",
+            )
+
+    def enter(self, frames: int, start: int, end: int, what: str) -> None:
+        """Go one call deeper; `leave` with the same number of frames."""
+        self.frames += frames
+        if self.frames > MOST_FRAMES:
+            self.frames -= frames
+            raise Fault(f"{what} nested too deeply", start, end, "recursion is not possible")
+
+    def leave(self, frames: int) -> None:
+        self.frames -= frames
+
+    # ---------------------------------------------------------------- atoms
+
+    def literal(self, expr: Literal, scope: Scope) -> Any:
+        return expr.value
+
+    def decimal(self, expr: Decimal, scope: Scope) -> Any:
+        return exact(expr.digits, expr.exponent)
+
+    def broken(self, expr: BrokenExpr, scope: Scope) -> Any:
+        raise Absorbed
+
+    def name(self, expr: Name, scope: Scope) -> Any:
+        name = expr.name
+        inner: Scope | None = scope
+        while inner is not None:
+            names = inner.names
+            if name in names:
+                return names[name]
+            inner = inner.parent
+        if expr.faulty:
+            raise Absorbed
+        if name in words():
+            return name
+        raise self.unknown(expr, scope)
+
+    def unknown(self, expr: Name, scope: Scope) -> Fault:
+        known: list[str] = []
+        inner: Scope | None = scope
+        while inner is not None:
+            known += inner.names
+            inner = inner.parent
+        return unknown_name(expr, known)
+
+    def list_value(self, expr: ListExpr, scope: Scope) -> Any:
+        handlers = self.handlers
+        entries = [handlers[e.__class__](e, scope) for e in expr.items]
+        if POISON in entries:
+            raise Absorbed
+        self.spend(len(entries), expr)
+        return self.guard(expr, make_list, entries)
+
+    def guard(self, expr: Expr, function: Callable[..., Any], *values: Any) -> Any:
+        """A function of values, its fault placed at `expr`."""
+        try:
+            return function(*values)
+        except ValueFault as fault:
+            raise Fault(fault.message, expr.start, expr.end, fault.help) from None
+
+    # ---------------------------------------------------------------- operators
+
+    def unary(self, expr: Unary, scope: Scope) -> Any:
+        value = self.solid(expr.operand, scope)
+        if expr.operator == "not":
+            return not self.guard(expr.operand, truth, value)
+        if expr.operator == "-":
+            return self.guard(expr, negate, value)
+        return self.guard(expr, arithmetic, "+", 0, value)
+
+    def solid(self, expr: Expr, scope: Scope) -> Any:
+        """A value that is not poisoned."""
+        value = self.handlers[expr.__class__](expr, scope)
+        if value is POISON:
+            raise Absorbed
+        return value
+
+    def operation(self, expr: Operation, scope: Scope) -> Any:
+        rank = expr.rank
+        if rank <= 2:
+            return self.logic(expr, scope)
+        left = self.solid(expr.first, scope)
+        if rank == 4:
+            return self.comparison(expr, left, scope)
+        for operator, at, operand in expr.rest:
+            right = self.solid(operand, scope)
+            if operator == "*" and is_layer(right):
+                left = self.repeat(left, right, expr.first, operand)
+                continue
+            try:
+                left = arithmetic(operator, left, right)
+            except ValueFault as fault:
+                raise Fault(fault.message, at, at + len(operator), fault.help) from None
+        if left.__class__ is tuple:
+            self.spend(len(left), expr)
+        return left
+
+    def logic(self, expr: Operation, scope: Scope) -> Any:
+        """and, or: the operand that decides, as in Python."""
+        value = self.solid(expr.first, scope)
+        before = expr.first
+        for operator, _, operand in expr.rest:
+            if self.guard(before, truth, value) == (operator == "or"):
+                return value
+            value, before = self.solid(operand, scope), operand
+        return value
+
+    def comparison(self, expr: Operation, left: Any, scope: Scope) -> bool:
+        for operator, at, operand in expr.rest:
+            right = self.solid(operand, scope)
+            try:
+                if not compare(operator, left, right):
+                    return False
+            except ValueFault as fault:
+                raise Fault(fault.message, at, at + len(operator), fault.help) from None
+            left = right
+        return True
+
+    def repeat(self, count: Any, layer: Any, count_expr: Expr, expr: Expr) -> Repeat:
+        if count.__class__ is not int or count < 0:
+            help = None
+            if count.__class__ is not int:
+                help = "round it: int(…), ceil(…), or // instead of /"
+            raise Fault(
+                f"a layer is repeated a whole number of times, not {show(count)}",
+                count_expr.start,
+                count_expr.end,
+                help,
+            )
+        if count > MOST_REPEATS:
+            raise Fault(
+                f"{show(count)} repeats; {MOST_REPEATS:,} are the most",
+                count_expr.start,
+                count_expr.end,
+            )
+        return Repeat(count, layer, expr.start, expr.end)
+
+    def ternary(self, expr: Ternary, scope: Scope) -> Any:
+        condition = self.solid(expr.condition, scope)
+        chosen = self.guard(expr.condition, truth, condition)
+        branch = expr.then if chosen else expr.otherwise
+        return self.handlers[branch.__class__](branch, scope)
+
+    def index(self, expr: Index, scope: Scope) -> Any:
+        base = self.solid(expr.base, scope)
+        return self.guard(expr, pick, base, self.solid(expr.index, scope))
+
+    def attribute(self, expr: Attribute, scope: Scope) -> Any:
+        base = self.solid(expr.base, scope)
+        if not isinstance(base, Value):
+            raise Fault(
+                f"{kind(base)} has no .{expr.name}",
+                expr.name_start,
+                expr.end,
+                "only the output of a layer has .channels; give it a name before"
+                if is_layer(base)
+                else None,
+            )
+        if expr.name != "channels":
+            raise unknown_attribute(expr)
+        try:
+            return base.channels
+        except LayerError as error:
+            raise Fault(error.message, expr.start, expr.end, error.help, error.notes) from None
+
+    def chain(self, expr: Chain, scope: Scope) -> ChainLayer:
+        """A chain as a value, in parentheses or as an argument."""
+        parts = []
+        for position, part in enumerate(expr.parts):
+            value = self.solid(part, scope)
+            check_part(value, part, position)
+            parts.append((value, part.start, part.end))
+        return ChainLayer(parts)
+
+    # ---------------------------------------------------------------- calls
+
+    def call(self, expr: Call, scope: Scope) -> Any:
+        if expr.faulty:
+            raise Absorbed
+        callee = self.solid(expr.callee, scope)
+        if isinstance(callee, type):
+            return self.op(callee, expr, scope)
+        if isinstance(callee, Block):
+            self.check(callee, expr)
+            given, shown = self.bind(callee.parameters, expr, scope)
+            return BlockLayer(callee, given, shown)
+        if isinstance(callee, Builtin):
+            return self.builtin(callee, expr, scope)
+        if isinstance(callee, Definition):
+            return self.function(callee, expr, scope)
+        raise not_callable(expr, callee)
+
+    def check(self, callee: Block | Definition | type[Op], expr: Call) -> None:
+        """Once for each pair of call and callee: do the arguments fit the signature?"""
+        key = (id(expr), id(callee))
+        if key in self._checked:
+            return
+        for fault in signature_faults(callee, expr):
+            raise fault
+        self._checked.add(key)
+
+    def bind(
+        self, parameters: list[Parameter], expr: Call, scope: Scope
+    ) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
+        """The arguments of a call by name, and as they were given."""
+        handlers = self.handlers
+        given: dict[str, Any] = {}
+        shown: list[tuple[str, Any]] = []
+        for parameter, argument in zip(parameters, expr.positional, strict=False):
+            value = given[parameter.name] = handlers[argument.__class__](argument, scope)
+            shown.append(("", value))
+        for keyword in expr.named:
+            value = handlers[keyword.value.__class__](keyword.value, scope)
+            given[keyword.name] = value
+            shown.append((keyword.name, value))
+        return given, shown
+
+    def builtin(self, callee: Builtin, expr: Call, scope: Scope) -> Any:
+        values = [self.solid(argument, scope) for argument in expr.positional]
+        for fault in builtin_faults(callee, expr):
+            raise fault
+        self.spend(1, expr)
+        try:
+            result = self.guard(expr, callee.function, *values)
+        except OverflowError:
+            message = f"{callee.name} of numbers that are too large"
+            raise Fault(message, expr.start, expr.end) from None
+        if result.__class__ is tuple:
+            self.spend(len(result), expr)
+        return result
+
+    def function(self, callee: Definition, expr: Call, scope: Scope) -> Any:
+        """A function of `vars`: its expression, with its parameters bound."""
+        if callee.parameters is None:
+            raise not_callable(expr, self.globals.names.get(callee.name))
+        self.check(callee, expr)
+        given, _ = self.bind(callee.parameters, expr, scope)
+        inner = Scope(given, self.globals)
+        depth = callee.depth + 3
+        self.spend(1, expr)
+        self.enter(depth, expr.start, expr.end, "functions")
+        try:
+            for parameter in callee.parameters:
+                if parameter.name not in given:
+                    assert parameter.default is not None  # signature_faults has looked
+                    given[parameter.name] = self.solid(parameter.default, inner)
+            return self.solid(callee.expr, inner)
+        finally:
+            self.leave(depth)
+
+    # ---------------------------------------------------------------- layers
+
+    def op(self, cls: type[Op], expr: Call, scope: Scope) -> OpLayer:
+        """A layer with its arguments; equal calls give the same op."""
+        likes: tuple[Value, ...] = ()
+        positional = [self.argument(argument, scope) for argument in expr.positional]
+        named = {k.name: self.argument(k.value, scope) for k in expr.named}
+        if POISON in positional or POISON in named.values():
+            raise Absorbed
+        if cls.likes:
+            likes = self.take_likes(cls, expr, positional, named)
+        key = _op_key(cls, positional, named)
+        op = self._ops.get(key) if key is not None else None
+        if op is None:
+            op = self.make_op(cls, expr, positional, named)
+            if key is not None:
+                self._ops[key] = op
+        paste = _pasted_kernel(cls, positional) if len(positional) > 2 else 0
+        return OpLayer(op, likes, expr, paste)
+
+    def argument(self, expr: Expr, scope: Scope) -> Any:
+        """A layer's argument. A decimal is its double at once: no size depends on it."""
+        if expr.__class__ is Decimal:
+            assert isinstance(expr, Decimal)
+            return float(f"{expr.digits}e{expr.exponent}")
+        return self.handlers[expr.__class__](expr, scope)
+
+    def make_op(
+        self, cls: type[Op], expr: Call, positional: list[Any], named: dict[str, Any]
+    ) -> Op:
+        self.check(cls, expr)
+        for name, value in [
+            *zip((a.name for a in cls.arguments), positional, strict=False),
+            *named.items(),
+        ]:
+            if isinstance(value, (Value, Family)) or is_layer(value):
+                start, end = argument_span(cls, expr, name)
+                help = "write .channels behind it" if isinstance(value, Value) else None
+                raise Fault(f"{name} cannot be {kind(value)}", start, end, help)
+        try:
+            return cls(*positional, **named)
+        except LayerError as error:
+            start, end = argument_span(cls, expr, error.argument)
+            raise Fault(error.message, start, end, error.help, error.notes) from None
+
+    def bare_op(self, cls: type[Op], start: int, end: int) -> Op:
+        """A layer that was not called: all its arguments have defaults."""
+        op = self._ops.get(cls)
+        if op is None:
+            try:
+                op = self._ops[cls] = cls()
+            except LayerError as error:
+                raise Fault(error.message, start, end, error.help, error.notes) from None
+        return op
+
+    def take_likes(
+        self, cls: type[Op], expr: Call, positional: list[Any], named: dict[str, Any]
+    ) -> tuple[Value, ...]:
+        """The named outputs among the arguments, taken out of them: they flow in."""
+        found: list[Value] = []
+        for position, argument in reversed(list(enumerate(cls.arguments))):
+            if not isinstance(argument, Like):
+                continue
+            if argument.name in named:
+                value = named.pop(argument.name)
+            elif position < len(positional):
+                value = positional.pop(position)
+            else:
+                raise Fault(
+                    f"{cls.name()} needs {argument.name}",
+                    expr.start,
+                    expr.end,
+                    f"write {cls.signature()}",
+                )
+            if not isinstance(value, Value):
+                start, end = argument_span(cls, expr, argument.name)
+                message = f"{argument.name} must be {argument.describe}, not {kind(value)}"
+                raise Fault(message, start, end)
+            found.append(value)
+        return tuple(reversed(found))
+
+
+# --------------------------------------------------------------------------------- faults
+
+
+def unknown_name(expr: Name, known: list[str]) -> Fault:
+    """A name that nothing defines, with what was most likely meant."""
+    name = expr.name
+    message = f"there is no {'layer or block' if name[0].isupper() else 'value'} {name!r}"
+    boolean = yaml_boolean(name)
+    help = layer_help(name)
+    if boolean is not None and help is None:
+        help = f"write {boolean}"
+    if name in ("nn", "F", "torch", "keras", "layers", "tf"):
+        help = f"leave {name}. away: layers have their plain names"
+    if help is None and name.isupper() and len(name) <= 2:
+        help = "a free size can only stand in input:; structure cannot depend on it"
+    if help is None:
+        words_too = [] if name[0].isupper() else sorted(words())
+        help = did_you_mean(name, [*known, *words_too])
+    return Fault(message, expr.start, expr.end, help)
+
+
+def unknown_attribute(expr: Attribute) -> Fault:
+    sizes = ("shape", "size", "height", "width", "length", "depth", "batch", "h", "w", "n")
+    if expr.name.lower() in sizes:
+        message = (
+            f"no expression can read .{expr.name}: structure never depends on the input's size"
+        )
+        help = "only .channels can be read; a var can hold a number"
+    else:
+        message = f"a value has no .{expr.name}"
+        help = did_you_mean(expr.name, ["channels"]) or "only .channels can be read"
+    return Fault(message, expr.name_start, expr.end, help)
+
+
+def not_callable(expr: Call, callee: Any) -> Fault:
+    name = expr.callee.name
+    if isinstance(callee, (OpLayer, BlockLayer)):
+        message, help = (
+            f"{name} is {kind(callee)}, which has its arguments already",
+            f"write {name}",
+        )
+    elif isinstance(callee, Family):
+        message, help = f"{name} is {kind(callee)}", f"write {name}[…]"
+    else:
+        message, help = f"{name} is {kind(callee)} and cannot be called", None
+        if kind(callee).startswith("the number"):
+            help = f"write {name} * (…) to multiply"
+    return Fault(message, expr.callee.start, expr.callee.end, help)
+
+
+def check_part(value: Any, part: Expr, position: int) -> None:
+    """Whether a value can stand in a chain: a layer anywhere, a named output at the beginning."""
+    if is_layer(value):
+        return
+    if isinstance(value, Value):
+        if position == 0:
+            return
+        raise Fault(
+            "a named output can only begin a chain: what flows before it would be lost",
+            part.start,
+            part.end,
+            "use add: or concat: to join the two",
+        )
+    if isinstance(value, Family):
+        raise Fault(f"which {value.name}?", part.start, part.end, f"write {value.name}[index]")
+    help = None
+    if isinstance(value, str):
+        help = did_you_mean(value, REGISTRY)
+    elif isinstance(value, tuple):
+        help = "join steps with ->"
+    raise Fault(f"a chain is made of layers; this is {kind(value)}", part.start, part.end, help)
+
+
+def argument_span(cls: type[Op], expr: Call, name: str | None) -> tuple[int, int]:
+    """Where an argument stands in a call; the layer's name where it was not given."""
+    for keyword in expr.named:
+        if keyword.name == name:
+            return keyword.value.start, keyword.value.end
+    for argument, value in zip(cls.arguments, expr.positional, strict=False):
+        if argument.name == name:
+            return value.start, value.end
+    return expr.callee.start, expr.callee.end
+
+
+def _names(callee: Block | Definition | type[Op]) -> list[tuple[str, bool]]:
+    """Every parameter, and whether it must be given."""
+    if isinstance(callee, (Block, Definition)):
+        return [(p.name, p.default is None) for p in callee.parameters or ()]
+    return [(a.name, a.required) for a in callee.arguments]
+
+
+def signature_faults(callee: Block | Definition | type[Op], expr: Call) -> Iterator[Fault]:
+    """What in a call does not fit the names and number of its parameters."""
+    parameters = _names(callee)
+    names = [name for name, _ in parameters]
+    is_op = not isinstance(callee, (Block, Definition))
+    label = expr.callee.name if not isinstance(callee, type) else callee.__name__
+    signature = callee.signature() if isinstance(callee, type) else _signature(callee)
+    most, inferred = len(names), ""
+    if isinstance(callee, type):
+        inferred = callee.inferred
+        if callee.positional is not None:
+            most = callee.positional
+    if len(expr.positional) > most:
+        extra = expr.positional[most]
+        yield (
+            Fault(
+                *_too_many(label, most, len(expr.positional), callee, expr),
+            )
+            if is_op and inferred
+            else Fault(
+                f"{label} takes {_count(most)}, not {len(expr.positional)}",
+                extra.start,
+                expr.positional[-1].end,
+                f"write {signature}",
+            )
+        )
+        return
+    given = set(names[: len(expr.positional)])
+    for keyword in expr.named:
+        name = keyword.name
+        if name in given:
+            help = None
+            if inferred and len(expr.positional) >= 2:
+                help = f"{inferred} is taken from what flows in: leave it away"
+            yield Fault(f"{label} gets {name!r} twice", keyword.start, keyword.end, help)
+        elif name in names or (inferred and name == inferred):
+            given.add(name)
+        else:
+            help = argument_help(name, label, [*names, inferred]) if is_op else None
+            help = help or did_you_mean(name, [*names, *filter(None, [inferred])])
+            yield Fault(
+                f"{label} has no argument {name!r}",
+                keyword.start,
+                keyword.end,
+                help or f"write {signature}",
+            )
+            return
+    missing = [name for name, required in parameters if required and name not in given]
+    if missing:
+        yield Fault(
+            f"{label} needs {' and '.join(missing)}",
+            expr.callee.start,
+            expr.callee.end,
+            f"write {signature}",
+        )
+
+
+def _count(most: int) -> str:
+    if most == 0:
+        return "no arguments"
+    return f"{most} argument{'s' if most > 1 else ''} by position"
+
+
+def _too_many(
+    label: str, most: int, count: int, callee: Any, expr: Call
+) -> tuple[str, int, int, str]:
+    """More arguments by position than a layer takes: most likely a pasted torch.nn call."""
+    message = f"{label} takes {'at most ' if most else ''}{_count(most)}, not {count}"
+    start, end = expr.positional[0].start, expr.positional[-1].end
+    help = f"{callee.inferred} is taken from what flows in; write {callee.signature()}"
+    names = [a.name for a in callee.arguments]
+    at = callee.inferred_at
+    rest = [*expr.positional[:at], *expr.positional[at + 1 :]]
+    if len(rest) <= len(names) and all(isinstance(e, Literal) for e in rest):
+        texts = [show(e.value) for e in rest if isinstance(e, Literal)]
+        written = texts[:most] + [f"{n}={t}" for n, t in zip(names, texts, strict=False)][most:]
+        call = f"{label}({', '.join(written)})" if written else label
+        help = f"in a torch.nn call that is {callee.inferred}, which is inferred here; write {call}"
+        if at < len(expr.positional):
+            start, end = expr.positional[at].start, expr.positional[at].end
+    return message, start, end, help
+
+
+def _signature(callee: Block | Definition) -> str:
+    parts = [p.name if p.default is None else f"{p.name}=…" for p in callee.parameters or ()]
+    return f"{callee.name}({', '.join(parts)})" if parts else callee.name
+
+
+def builtin_faults(callee: Builtin, expr: Call) -> Iterator[Fault]:
+    """What in a call of a function of the language does not fit it."""
+    least, most = callee.arity
+    count = len(expr.positional)
+    if expr.named:
+        keyword = expr.named[0]
+        yield Fault(
+            f"{callee.name} takes no arguments by name", keyword.start, keyword.end, "leave it away"
+        )
+    if count < least or (most is not None and count > most):
+        wanted = f"{least}" if least == most else f"{least} or more"
+        if most is not None and most > least:
+            wanted = f"{least} to {most}"
+        plural = "" if wanted == "1" else "s"
+        yield Fault(
+            f"{callee.name} takes {wanted} argument{plural}, not {count}", expr.start, expr.end
+        )
+
+
+# --------------------------------------------------------------------------------- ops
+
+
+def _op_key(cls: type[Op], positional: list[Any], named: dict[str, Any]) -> Any:
+    """A key that is equal for equal calls; None where there is none. true and 1 differ."""
+    if named:
+        items = tuple(named.items())
+        values = (*positional, *named.values())
+    else:
+        items = ()
+        values = (*positional,)
+    types = tuple([v.__class__ for v in values])
+    for value in values:
+        if value.__class__ is tuple and not all(v.__class__ is int for v in value):
+            return None
+    return (cls, types, tuple(positional), items)
+
+
+def _pasted_kernel(cls: type[Op], positional: list[Any]) -> int:
+    """The second argument of a convolution where it looks like a number of channels.
+
+    A pasted torch.nn.Conv2d(in, out, kernel) would mean out_channels, kernel_size, stride here. A
+    kernel of 8 and more that is even, and more than twice the stride, or an even one of 6 and more
+    with an odd stride of 3 and more, is one that hardly any network has.
+    """
+    if cls.inferred != "in_channels":
+        return 0
+    kernel, stride = positional[1], positional[2]
+    if kernel.__class__ is not int or stride.__class__ is not int or kernel % 2:
+        return 0
+    if kernel >= 8 and kernel > 2 * stride:
+        return kernel
+    if kernel >= 6 and stride >= 3 and stride % 2:
+        return kernel
+    return 0
+
+
+__all__ = [
+    "MOST_REPEATS",
+    "Evaluator",
+    "Scope",
+    "builtin_faults",
+    "check_part",
+    "normal",
+    "not_callable",
+    "signature_faults",
+    "unknown_attribute",
+    "unknown_name",
+]
