@@ -118,7 +118,11 @@ def compare(flow: Flow, measured: Measurement, dtype: str) -> list[Comparison]:
         facts = flow.facts[node.index]
         assert facts is not None
         shape = flow.shapes[node.index]
-        comparisons += _layer(node, facts, shape, measured.layers[node.index], dtype)
+        layer = measured.layers.get(node.index)
+        if layer is None:
+            comparisons.append(Comparison("run", node.path, "runs", "the module has no such layer"))
+        else:
+            comparisons += _layer(node, facts, shape, layer, dtype)
     return comparisons + _network(flow, measured)
 
 
@@ -144,30 +148,27 @@ def _layer(
 
 def _network(flow: Flow, measured: Measurement) -> list[Comparison]:
     graph = flow.graph
-    aux = {n.index for n in graph.nodes if n.aux}
-    main = [n.index for n in graph.layers if not n.aux]
-    of_aux = sum(_elements(measured.layers[i].parameters) for i in aux)
-    trains = sum(p.elements for p in measured.parameters if p.trains)
-    aux_trains = sum(p.elements for i in aux for p in measured.layers[i].parameters if p.trains)
+    main = {node.index for node in graph.layers if not node.aux}
+    aux = {node.index for node in graph.layers if node.aux}
+    aux_held = [p for i in aux & measured.layers.keys() for p in measured.layers[i].parameters]
     shapes = {
         name: flow.shapes[index] for name, index in (*graph.outputs.items(), *graph.aux.items())
     }
     layers = len(graph.layers)
     ran = sum(layer.ran for layer in measured.layers.values())
+    macs = sum(layer.macs for index, layer in measured.layers.items() if index in main)
     params = _sum(flow, main, "params")
     return [
-        Comparison("params", None, params, _elements(measured.parameters) - of_aux),
-        Comparison("trainable_params", None, params, trains - aux_trains),
-        Comparison("aux_params", None, _sum(flow, aux, "params"), of_aux),
+        Comparison("params", None, params, _elements(measured.parameters) - _elements(aux_held)),
+        Comparison("trainable_params", None, params, _trained(measured.parameters, aux_held)),
+        Comparison("aux_params", None, _sum(flow, aux, "params"), _elements(aux_held)),
         Comparison(
             "buffers",
             None,
-            _sum(flow, [*main, *aux], "buffer_elements"),
+            _sum(flow, main | aux, "buffer_elements"),
             _elements(measured.buffers),
         ),
-        Comparison(
-            "macs", None, _sum(flow, main, "macs"), sum(measured.layers[i].macs for i in main)
-        ),
+        Comparison("macs", None, _sum(flow, main, "macs"), macs),
         Comparison("outputs", None, shapes, {n: measured.outputs.get(n) for n in shapes}),
         Comparison("layers", None, layers, ran),
     ]
@@ -175,6 +176,12 @@ def _network(flow: Flow, measured: Measurement) -> list[Comparison]:
 
 def _sum(flow: Flow, indices: Iterable[int], figure: str) -> Any:
     return sum(getattr(flow.facts[index], figure) for index in indices)
+
+
+def _trained(held: Iterable[Held], without: Iterable[Held]) -> int:
+    """Elements of the tensors that train, but for some."""
+    trains = sum(h.elements for h in held if h.trains)
+    return trains - sum(h.elements for h in without if h.trains)
 
 
 def _elements(held: Iterable[Held]) -> int:

@@ -1,19 +1,21 @@
 """Really run a network, and write down what torch says of each layer.
 
 Nothing here knows a formula: shapes and dtypes are those of the tensors that come out, parameters
-and buffers those that the modules hold, MACs half of what torch's FlopCounterMode counts while the
-layer runs (torch/utils/flop_counter.py; it counts convolutions and matrix products).
+and buffers those that the modules hold, MACs half of the FLOPs that torch counts while the layer
+runs (torch/utils/flop_counter.py; it counts convolutions and matrix products).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from convcalc.pytorch.errors import reason
 from convcalc.pytorch.module import Network, Step
@@ -71,17 +73,40 @@ class Measurement:
         self.outputs: dict[str, Shape] = {}
 
 
+class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types here
+    """Counts as torch.utils.flop_counter.FlopCounterMode does, with its registry of formulas.
+
+    FlopCounterMode itself imports the compiler, which takes two seconds, and keeps books by module
+    name. Attention counts only where it is made of plain matrix products: no formula is registered
+    for the CPU's flash attention, nor for the fast path of MultiheadAttention in eval mode.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # nor here
+        self.flops = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # skipping is what imports the compiler; nothing is compiled here
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        formula = flop_registry.get(func.overloadpacket)
+        if formula is not None:
+            self.flops += formula(*args, **kwargs, out_val=out)
+        return out
+
+
 def dtype_name(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
 @contextmanager
 def _countable() -> Iterator[None]:
-    """Attention by plain matrix products: FlopCounterMode sees nothing of the fused kernels'.
-
-    The CPU's flash attention is not registered there, nor is the fast path of
-    MultiheadAttention in eval mode (aten::_native_multi_head_attention).
-    """
+    """Attention by plain matrix products; see FlopCounter."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -99,7 +124,7 @@ def measure(network: Network, inputs: Sequence[torch.Tensor]) -> Measurement:
     """
     measured = Measurement(network)
     network.eval()
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounter()
     with torch.no_grad(), _countable(), counter:
         values = network.begin(inputs)
         for step in network.steps(aux=True):
@@ -113,10 +138,8 @@ def measure(network: Network, inputs: Sequence[torch.Tensor]) -> Measurement:
     return measured
 
 
-def _run(
-    step: Step, values: list[torch.Tensor | None], layer: Layer, counter: FlopCounterMode
-) -> None:
-    before = counter.get_total_flops()
+def _run(step: Step, values: list[torch.Tensor | None], layer: Layer, counter: FlopCounter) -> None:
+    before = counter.flops
     try:
         value = step.module(*[values[index] for index in step.inputs])
         layer.output = tuple(value.shape)
@@ -126,4 +149,4 @@ def _run(
         return
     values[step.index] = value
     layer.ran = True
-    layer.macs = (counter.get_total_flops() - before) // 2
+    layer.macs = (counter.flops - before) // 2

@@ -30,19 +30,20 @@ class Step:
     inputs: indices of the values that flow in. drop: of those that nobody reads after this step.
     """
 
-    __slots__ = ("_name", "_owner", "drop", "index", "inputs", "path")
+    __slots__ = ("_name", "_siblings", "drop", "index", "inputs", "path")
 
     def __init__(self, node: Node, owner: nn.Module, name: str, drop: tuple[int, ...] = ()) -> None:
         self.index = node.index
         self.path = node.path
         self.inputs = node.inputs
         self.drop = drop
-        self._owner = owner
+        # Not the owner: it may be the network, which would then wait for the garbage collector.
+        self._siblings = owner._modules
         self._name = name
 
     @property
     def module(self) -> nn.Module:
-        return cast(nn.Module, self._owner._modules[self._name])
+        return cast(nn.Module, self._siblings[self._name])
 
 
 def last_uses(nodes: Iterable[Node], kept: Iterable[int]) -> dict[int, tuple[int, ...]]:
@@ -78,8 +79,9 @@ class Network(nn.Module):
         self.aux_outputs = dict(graph.aux)
         self._slots = len(graph.nodes)
         places: dict[int, tuple[nn.Module, str]] = {}
+        parts: dict[str, nn.Module] = {"": self}
         for node in graph.layers:
-            places[node.index] = self._place(node.path, self._build(flow, node))
+            places[node.index] = self._place(node.path, self._build(flow, node), parts)
         everything = graph.layers
         main = [node for node in everything if not node.aux]
         self._steps = self._plan(
@@ -99,16 +101,20 @@ class Network(nn.Module):
         except Exception as error:  # torch raises what it likes: ValueError, RuntimeError, …
             raise BuildError(node.path, str(op), reason(error)) from error
 
-    def _place(self, path: str, module: nn.Module) -> tuple[nn.Module, str]:
-        """Hang a layer into the tree of names; returns what holds it, and under which name."""
-        owner: nn.Module = self
-        *parts, name = path.split(".")
-        for part in parts:
-            free = _free_name(owner, part, Part)
-            if free not in owner._modules:
-                owner.add_module(free, Part())
-            owner = cast(nn.Module, owner._modules[free])
-        name = _free_name(owner, name, None)
+    def _place(
+        self, path: str, module: nn.Module, parts: dict[str, nn.Module]
+    ) -> tuple[nn.Module, str]:
+        """Hang a layer into the tree of names; returns what holds it, and under which name.
+
+        parts: what stands for each prefix of a path so far.
+        """
+        prefix, _, name = path.rpartition(".")
+        if prefix not in parts:
+            parts[prefix] = Part()
+            self._place(prefix, parts[prefix], parts)
+        owner = parts[prefix]
+        while hasattr(owner, name):  # an attribute of nn.Module, or a name given before
+            name += "_"
         owner.add_module(name, module)
         return owner, name
 
@@ -145,20 +151,6 @@ class Network(nn.Module):
         return {name: values[index] for name, index in wanted.items()}
 
 
-def _free_name(owner: nn.Module, name: str, shared: type[nn.Module] | None) -> str:
-    """The name under which a submodule can stand: `half_` where nn.Module has a `half` itself.
-
-    shared: a submodule of this type that is there already is taken as it is.
-    """
-    while True:
-        present = owner._modules.get(name)
-        if present is not None and shared is not None and isinstance(present, shared):
-            return name
-        if present is None and not hasattr(owner, name):
-            return name
-        name += "_"
-
-
 def numbers(shape: Shape, path: str) -> tuple[int, ...]:
     """A shape in which every size is a number; raises ConvcalcError where one is open."""
     return tuple(as_number(size, path) for size in shape)
@@ -179,13 +171,34 @@ def to_module(
     """See `convcalc.pytorch.to_module`."""
     target = resolve_device(device)
     kind = resolve_dtype(dtype)
-    # Tensors on the meta device have no storage, so that nothing is drawn at random for nothing.
-    with target if initialise else torch.device("meta"):
+    if initialise:
+        with target:
+            return Network(flow).to(dtype=kind)
+    # Tensors on the meta device have no storage: nothing is drawn at random for nothing.
+    with torch.device("meta"):
         network = Network(flow)
-    network.to(dtype=kind)
-    if not initialise:
-        network.to_empty(device=target)
-        with torch.no_grad():
-            for tensor in (*network.parameters(), *network.buffers()):
-                tensor.zero_()
+    _materialise(network, target, kind)
     return network
+
+
+def _materialise(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Zeros in place of tensors on the meta device, one for each.
+
+    Zeros are valid as indices too, and no arithmetic on them is slow as it is on denormals.
+    (Module.to_empty does the same by way of the compiler's symbolic shapes, a second's import.)
+    """
+
+    def zeros(tensor: torch.Tensor) -> torch.Tensor:
+        kind = dtype if tensor.is_floating_point() else tensor.dtype
+        return torch.zeros(tensor.shape, dtype=kind, device=device)
+
+    made: dict[int, torch.Tensor] = {}  # a tensor that several modules share stays shared
+    for module in network.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if id(parameter) not in made:
+                made[id(parameter)] = nn.Parameter(zeros(parameter), parameter.requires_grad)
+            setattr(module, name, made[id(parameter)])
+        for name, buffer in module.named_buffers(recurse=False):
+            if id(buffer) not in made:
+                made[id(buffer)] = zeros(buffer)
+            setattr(module, name, made[id(buffer)])
