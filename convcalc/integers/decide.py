@@ -254,29 +254,40 @@ def _cell_falls(
             for (name, axis), step in zip(cell.items(), steps, strict=True)
         }
 
-    moving = [axis.degree for axis in cell.values()]
-    if len(moving) == 1:
-        values = [value(point((j,))) for j in range(moving[0] + 1)]
-        j = falls_below(differences_of(values), bound)
-        return True if j is None else point((j,))
-    # f = sum of D[k1, k2, …] * C(j1, k1) * C(j2, k2) * …, D the mixed forward differences. As
-    # binomials are never negative, without a negative D the least value is the one at the start.
-    table = {steps: value(point(steps)) for steps in grid_points(*(range(d + 1) for d in moving))}
-    for place, degree in enumerate(moving):
-        for order in range(1, degree + 1):
-            for steps in sorted(table, reverse=True):
-                if steps[place] >= order:
-                    before = (*steps[:place], steps[place] - 1, *steps[place + 1 :])
-                    table[steps] -= table[before]
-    if table[(0,) * len(moving)] < bound:
-        return point((0,) * len(moving))
+    degrees = [axis.degree for axis in cell.values()]
+    table = _mixed_differences(lambda steps: value(point(steps)), degrees)
+    for place, degree in enumerate(degrees):  # along each symbol alone, exactly
+
+        def along(j: int, place: int = place) -> tuple[int, ...]:
+            return tuple(j if other == place else 0 for other in range(len(degrees)))
+
+        j = falls_below([table[along(k)] for k in range(degree + 1)], bound)
+        if j is not None:
+            return point(along(j))
+    # As binomials are never negative, with no negative difference the start is the least.
     falling = [steps for steps, difference in table.items() if difference < 0]
+    if not falling or len(degrees) == 1:
+        return True
     for steps in falling if search else ():  # far along the symbols of a falling term, it may win
         for exponent in range(1, 40):
             far = point(tuple((1 << exponent) * (step > 0) for step in steps))
             if value(far) < bound:
                 return far
-    return not falling
+    return False
+
+
+def _mixed_differences(
+    value: Callable[[tuple[int, ...]], int], degrees: list[int]
+) -> dict[tuple[int, ...], int]:
+    """D of f(j1, j2, …) = sum of D[k1, k2, …] * C(j1, k1) * C(j2, k2) * …, of those degrees."""
+    table = {steps: value(steps) for steps in grid_points(*(range(d + 1) for d in degrees))}
+    for place, degree in enumerate(degrees):
+        for order in range(1, degree + 1):
+            for steps in sorted(table, reverse=True):
+                if steps[place] >= order:
+                    before = (*steps[:place], steps[place] - 1, *steps[place + 1 :])
+                    table[steps] -= table[before]
+    return table
 
 
 # One symbol: residue classes.
@@ -340,13 +351,13 @@ def equal_classes(left: int | Formula, right: int | Formula) -> tuple[int, list[
             extra.extend(first + period * j for j in roots(differences))
         else:
             holds[first % period] = True
-    for x in range(lower, start):  # before a maximum or minimum has settled
-        agree = value({name: x}) == 0
-        if agree and not holds[x % period]:
-            extra.append(x)
-        elif holds[x % period] and not agree:
-            raise UndecidedError(
-                f"{left} and {right} agree on residue classes only from {name} = {x + 1} on"
-            )
+    early = range(lower, start)  # before a maximum or minimum has settled
+    agree = {x for x in early if value({name: x}) == 0}
+    broken = [x for x in early if holds[x % period] and x not in agree]
+    if broken:
+        raise UndecidedError(
+            f"{left} and {right} agree on residue classes only from {name} = {broken[-1] + 1} on"
+        )
+    extra.extend(x for x in agree if not holds[x % period])
     modulus, classes = _compressed(holds)
     return modulus, classes, sorted(extra)

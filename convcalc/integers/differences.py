@@ -57,10 +57,9 @@ def roots(differences: list[int]) -> list[int]:
 
 
 def falls_below(differences: list[int], bound: int) -> int | None:
-    """A j >= 0 with p(j) < bound; None if there is none."""
-    if not differences:
-        return 0 if bound > 0 else None
-    above = [differences[0] - bound, *differences[1:]]
+    """A j >= 0 with p(j) < bound; None if there is none. Zeros at the end do no harm."""
+    constant, *others = differences or [0]
+    above = [constant - bound, *others]
     while above and not above[-1]:
         above.pop()
     return next((j for j in (0, *sign_changes(above)) if value(above, j) < 0), None)

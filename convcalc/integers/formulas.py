@@ -34,7 +34,7 @@ else:
 
 SYMBOL, FLOOR, NAMED, MAX, MIN, QUOTIENT = range(6)
 
-MAX_TERMS = 100_000  # of one formula
+MAX_TERMS = 10_000  # of one formula; real networks have a few dozen
 MAX_POWER = 64
 _CAP = 1 << 256  # bounds beyond it are dropped, so that they stay cheap
 _MEMO_LIMIT = 1 << 16  # entries; a full memo is emptied
@@ -541,9 +541,13 @@ def _quotient(numerator: Formula, divisor: Formula) -> Formula:
 
 def extreme(formulas: Iterable[int | Formula], kind: int) -> Formula:
     """The maximum (kind MAX) or minimum (MIN); what bounds show to be never chosen is left out."""
+    operands = [as_formula(formula) for formula in formulas]
+    common = _common_terms(operands)
+    if common:  # max(x + a, x + b) = x + max(a, b)
+        shared = Formula(common)
+        return shared + extreme([operand - shared for operand in operands], kind)
     parts: list[Formula] = []
-    for given in formulas:
-        formula = as_formula(given)
+    for formula in operands:
         atom = single_atom(formula)
         nested = atom.parts if atom is not None and atom.kind == kind else (formula,)
         for part in nested:  # max(max(a, b), c) = max(a, b, c)
@@ -575,6 +579,16 @@ def extreme(formulas: Iterable[int | Formula], kind: int) -> Formula:
         )
 
     return _intern((kind, tuple(part.key for part in parts)), make)
+
+
+def _common_terms(formulas: list[Formula]) -> Terms:
+    """The terms with a symbol that all formulas have, where they are not all the same."""
+    first, *others = formulas or [Formula({})]
+    return {
+        monomial: c
+        for monomial, c in first._terms.items()
+        if monomial and others and all(other._terms.get(monomial) == c for other in others)
+    }
 
 
 def _dominates(winner: Formula, loser: Formula, kind: int) -> bool:

@@ -12,14 +12,11 @@ if TYPE_CHECKING:
 
 
 def ceil_div(size: Size, divisor: Size) -> Size:
-    """ceil(size / divisor), for positive divisors (of any kind) and for every int but zero."""
-    if type(divisor) is int:
-        if type(size) is int or divisor < 0:
-            return -(-size // divisor)
-        if divisor == 0:
-            raise ZeroDivisionError(f"ceil_div({size}, 0)")
-    # ceil(x/d) = floor((x + d - 1)/d) for d > 0; one floor, so that chains flatten (R3)
-    return (size + (divisor - 1)) // divisor
+    """ceil(size / divisor). Raises ZeroDivisionError for a divisor (or an element of one) of 0."""
+    if type(divisor) is int and divisor > 0 and type(size) is not int:
+        # ceil(x/d) = floor((x + d - 1)/d) for d > 0: one floor, so that chains flatten (R3)
+        return (size + (divisor - 1)) // divisor
+    return -(-size // divisor)  # ceil(x/d) = -floor(-x/d)
 
 
 def minimum(*sizes: Size) -> Size:

@@ -14,14 +14,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .formulas import Atom, Monomial, Size, Terms
 
-MAX_TEXT = 1 << 22  # characters of a formula's text and of the texts of all its parts
+MAX_TEXT = 1 << 20  # characters of a formula's text and of the texts of all its parts
 
 
 def to_text(size: Size) -> str:
     """The size as plain text that `parse` reads back: `2*(H//16) + 1`.
 
     Names of named sizes stand for themselves (`definitions` tells them). Raises
-    FormulaTooLargeError where the text would be of megabytes.
+    FormulaTooLargeError where the text would take more than a megabyte.
     """
     return _Plain().text(size)
 
@@ -135,7 +135,7 @@ class _Plain:
             atom = ATOMS[number]
             text = self.name(names[number]) if number in names else self._compound(atom)
             self.texts[number] = text
-            self.order[number] = (atom.kind not in (SYMBOL, NAMED), *_natural(text))
+            self.order[number] = (0, *_natural(text)) if number in names else (1, text)
             length += len(text)
             if length > MAX_TEXT:
                 raise FormulaTooLargeError(f"the text of a formula of {len(numbers):,} parts")
@@ -148,7 +148,7 @@ class _Plain:
         if atom.kind == QUOTIENT:
             divisor = parts[1] if self._bare(atom.parts[1]._terms) else self.group(parts[1])
             return self.floor(parts[0], self._bare(atom.parts[0]._terms), divisor)
-        return self.call("max" if atom.kind == MAX else "min", sorted(parts, key=_natural))
+        return self.call("max" if atom.kind == MAX else "min", sorted(parts))
 
     def _floor(self, atom: Atom, whole: int) -> str:
         """floor(P/d) + whole, the whole number taken into the floor."""
