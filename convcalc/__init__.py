@@ -1,5 +1,86 @@
-"""convcalc: the type checker and cost calculator of convolutional network designs."""
+"""convcalc: the type checker and cost calculator of convolutional network designs.
+
+    import convcalc
+
+    net = convcalc.load("vgg16")                     # a name, a path, or YAML
+    net.summary().totals.params                      # 138_357_544
+    net.summary(input=(3, 256, 256), batch=8)        # every layer's figures
+    net.formula("macs")                              # in N, H and W
+    net.to_torch()                                   # the same network as a torch.nn.Module
+    convcalc.check("vgg16")                          # every figure, proved by running it
+
+Shapes are batch first, channels second. Parameters and buffers count elements; MACs are
+multiply-accumulates of convolutions, linear layers and matrix products (FLOPs = 2 × MACs), of the whole
+batch; bytes are bytes. Names are loaded when they are first used: `import convcalc` costs next to nothing.
+"""
+
+from __future__ import annotations
 
 from convcalc._version import __version__
 
-__all__ = ["__version__"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from convcalc.analysis.expectations import Claimed
+    from convcalc.analysis.summary import Layer, Summary, Totals
+    from convcalc.errors import ConvcalcError, DesignError, LayerError, Place, Problem, Source
+    from convcalc.integers import Formula, definitions, evaluate
+    from convcalc.network import Check, Network, check, load
+    from convcalc.pytorch import Comparison, DeviceError, Report, TorchMissing
+
+__all__ = [
+    "Check",
+    "Claimed",
+    "Comparison",
+    "ConvcalcError",
+    "DesignError",
+    "DeviceError",
+    "Formula",
+    "Layer",
+    "LayerError",
+    "Network",
+    "Place",
+    "Problem",
+    "Report",
+    "Source",
+    "Summary",
+    "TorchMissing",
+    "Totals",
+    "__version__",
+    "check",
+    "definitions",
+    "evaluate",
+    "load",
+]
+
+_HOMES = {
+    "convcalc.analysis.expectations": ("Claimed",),
+    "convcalc.analysis.summary": ("Layer", "Summary", "Totals"),
+    "convcalc.errors": (
+        "ConvcalcError",
+        "DesignError",
+        "LayerError",
+        "Place",
+        "Problem",
+        "Source",
+    ),
+    "convcalc.integers": ("Formula", "definitions", "evaluate"),
+    "convcalc.network": ("Check", "Network", "check", "load"),
+    "convcalc.pytorch": ("Comparison", "DeviceError", "Report", "TorchMissing"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            from importlib import import_module
+
+            value = getattr(import_module(home), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,115 @@
+"""Which rows of its input a layer reads: along one axis, for any kernel, stride and dilation."""
+
+from __future__ import annotations
+
+from convcalc.integers import maximum
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from convcalc.integers import Size
+    from convcalc.ops.base import Window
+
+#: Larger kernels are not looked at tap by tap.
+MAX_TAPS = 100_000
+
+
+def unread(size: Size, outputs: Size, window: Window) -> Size | None:
+    """How many of the input's `size` rows none of the `outputs` rows reads.
+
+    Row r is read where r = i·stride − before + j·dilation for some output i and tap j: rows past
+    the last window are not, nor those between windows (stride > kernel) or between the taps of
+    dilated ones. None where it cannot be told: a kernel or stride that is a formula, a formula for
+    the size where windows do not meet, more than `MAX_TAPS` taps.
+    """
+    kernel, stride, dilation = window.kernel, window.stride, window.dilation
+    upsample, before = window.upsample, window.before
+    if not (
+        isinstance(kernel, int)
+        and isinstance(stride, int)
+        and isinstance(dilation, int)
+        and isinstance(upsample, int)
+    ):
+        return None
+    if kernel == 0:  # GLOBAL: each output reads everything
+        return 0
+    if dilation == 1 and upsample == 1 and stride <= kernel:
+        return tail(size, outputs, window) + maximum(-before, 0)
+    if isinstance(size, int) and isinstance(outputs, int) and isinstance(before, int):
+        if kernel > MAX_TAPS or (upsample > 1 and stride > 1):
+            return None
+        if upsample > 1:
+            return size - _spread_rows_read(size, outputs, window)
+        return size - _rows_read(size, outputs, window)
+    padding = (before, window.after)
+    if dilation == 1 and upsample == 1 and all(isinstance(p, int) and p == 0 for p in padding):
+        return size - outputs * kernel  # the windows lie apart, all within the input
+    return None
+
+
+def tail(size: Size, outputs: Size, window: Window) -> Size:
+    """How many of the last rows lie past the last window: 0 where it ends in padding."""
+    return maximum(size + window.before - (outputs - 1) * window.stride - window.reach, 0)
+
+
+def residues_read(window: Window) -> int | None:
+    """Of every `stride` rows inside the input, how many are read; None for formulas."""
+    kernel, stride, dilation = window.kernel, window.stride, window.dilation
+    if not (isinstance(kernel, int) and isinstance(stride, int) and isinstance(dilation, int)):
+        return None
+    from math import gcd
+
+    # j·dilation takes stride/gcd different values modulo the stride, then repeats.
+    return min(kernel, stride // gcd(stride, dilation))
+
+
+def padding_only_taps(size: int, outputs: int, window: Window) -> int | None:
+    """How many of the kernel's taps meet nothing but padding, whatever output they serve."""
+    kernel, stride, dilation, before = window.kernel, window.stride, window.dilation, window.before
+    assert isinstance(kernel, int)
+    if kernel > MAX_TAPS:
+        return None
+    blind = 0
+    for tap in range(kernel):
+        # Output i puts the tap on row i·stride − offset, for i from first to last within the input.
+        offset = before - tap * dilation
+        first = max(0, -(-offset // stride))
+        last = min(outputs - 1, (offset + size - 1) // stride)
+        blind += first > last
+    return blind
+
+
+def _rows_read(size: int, outputs: int, window: Window) -> int:
+    """For ints without upsampling: the rows are split by their residue modulo the stride."""
+    stride, dilation, before = window.stride, window.dilation, window.before
+    runs: dict[int, list[int]] = {}  # residue of the padded row → first steps of runs of `outputs`
+    for tap in range(window.kernel):
+        step, residue = divmod(tap * dilation, stride)
+        runs.setdefault(residue, []).append(step)
+    read = 0
+    for residue, firsts in runs.items():
+        low = -(-(before - residue) // stride)
+        high = (before + size - 1 - residue) // stride
+        read += _union(((first, first + outputs - 1) for first in firsts), low, high)
+    return read
+
+
+def _spread_rows_read(size: int, outputs: int, window: Window) -> int:
+    """For ints with upsampling (then the stride is 1): row r stands at upsample·r + before."""
+    before, upsample = window.before, window.upsample
+    firsts = (tap * window.dilation - before for tap in range(window.kernel))
+    runs = ((-(-f // upsample), (f + outputs - 1) // upsample) for f in firsts)
+    return _union(runs, 0, size - 1)
+
+
+def _union(runs: Iterable[tuple[int, int]], low: int, high: int) -> int:
+    """How many ints from low to high lie in one of the runs, which come in ascending order."""
+    covered = 0
+    for first, last in runs:
+        first = max(first, low)
+        last = min(last, high)
+        if first <= last:
+            covered += last - first + 1
+            low = last + 1
+    return covered

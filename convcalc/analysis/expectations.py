@@ -1,0 +1,149 @@
+"""What a design says of itself (`expect`, `budget`), beside what comes out.
+
+Claims are about one sample at the design's own input, whatever batch or input is looked at otherwise:
+the summary compared with must be made so.
+"""
+
+from __future__ import annotations
+
+from convcalc.errors import DesignError, Problem
+from convcalc.integers import total
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Literal
+
+    from convcalc.analysis.summary import Summary
+    from convcalc.errors import Place
+    from convcalc.integers import Size
+    from convcalc.language.figures import Amount, Expected
+
+    Kind = Literal["expect", "budget"]
+
+#: A claim's key → the attribute of `Totals` that it is about.
+_TOTALS = {
+    "params": "params",
+    "trainable_params": "trainable_params",
+    "buffers": "buffers",
+    "aux_params": "aux_params",
+    "macs": "macs",
+    "weights": "weights_bytes",
+}
+
+
+class Claimed:
+    """One claim and what came out.
+
+    figure: the key in the file. path: of the layer or block it is about, None for the network.
+    wanted: as it was written. computed: a number, or a shape without its batch.
+    """
+
+    __slots__ = ("computed", "figure", "kind", "ok", "path", "place", "wanted")
+
+    def __init__(
+        self,
+        kind: Kind,
+        figure: str,
+        path: str | None,
+        wanted: str,
+        computed: Any,
+        ok: bool,
+        place: Place | None,
+    ) -> None:
+        self.kind: Kind = kind
+        self.figure = figure
+        self.path = path
+        self.wanted = wanted
+        self.computed = computed
+        self.ok = ok
+        self.place = place
+
+    def problem(self) -> Problem:
+        """For a claim that does not hold: what to show."""
+        of = f" of {self.path}" if self.path else ""
+        computed = show(self.computed)
+        if self.kind == "budget":
+            message = f"{self.figure}{of} is {computed}, over the budget of {self.wanted}"
+        else:
+            message = f"{self.figure}{of} is {computed}, but {self.wanted} is expected"
+        return Problem(message, self.place, path=self.path, code=self.kind)
+
+    def __repr__(self) -> str:
+        verdict = "ok" if self.ok else "failed"
+        return f"Claimed({self.kind} {self.figure}: {self.wanted}, {self.computed}, {verdict})"
+
+
+def show(figure: Any) -> str:
+    """A number with separators, a shape in brackets."""
+    if isinstance(figure, int):
+        return f"{figure:,}"
+    if isinstance(figure, (tuple, list)):
+        return f"[{', '.join(map(str, figure))}]"
+    return str(figure)
+
+
+def compare(
+    summary: Summary, expect: Iterable[Expected] = (), budget: Iterable[Expected] = ()
+) -> list[Claimed]:
+    """All claims of a design, those of single layers too, in the order of the kinds.
+
+    summary: at batch 1 and the design's own input. Raises DesignError for a claim about a figure
+    that is not computed.
+    """
+    claims = [_of_network(summary, claim, "expect") for claim in expect]
+    claims += _of_steps(summary)
+    claims += [_of_network(summary, claim, "budget") for claim in budget]
+    return claims
+
+
+def _of_network(summary: Summary, claim: Expected, kind: Kind) -> Claimed:
+    if claim.key == "output":
+        name = claim.output or next(iter(summary.outputs))
+        shapes = {**summary.aux_outputs, **summary.outputs}
+        return _shape(None, claim.wanted, shapes[name][1:], claim.place)
+    attribute = _TOTALS.get(claim.key)
+    if attribute is None:
+        raise DesignError(
+            [
+                Problem(
+                    f"{claim.key} is a figure that this version of convcalc does not compute",
+                    claim.place,
+                    help=f"the figures are {', '.join(_TOTALS)} and output",
+                )
+            ]
+        )
+    return _amount(
+        kind, claim.key, None, claim.wanted, getattr(summary.totals, attribute), claim.place
+    )
+
+
+def _of_steps(summary: Summary) -> list[Claimed]:
+    """Those that stand beside a step: about the layers that it added, or its value's shape."""
+    claims = []
+    flow = summary.flow
+    for claim in summary.graph.expectations:
+        path = summary.graph.nodes[claim.value].path
+        if claim.key == "output":
+            claims.append(_shape(path, claim.wanted, flow.shapes[claim.value][1:], claim.place))
+            continue
+        facts = [f for f in flow.facts[claim.first : claim.last] if f is not None]
+        computed = total(getattr(f, claim.key) for f in facts)
+        claims.append(_amount("expect", claim.key, path, claim.wanted, computed, claim.place))
+    return claims
+
+
+def _shape(path: str | None, wanted: Any, computed: tuple[Size, ...], place: Any) -> Claimed:
+    shape = tuple(wanted)
+    return Claimed("expect", "output", path, show(shape), computed, shape == computed, place)
+
+
+def _amount(
+    kind: Kind, figure: str, path: str | None, wanted: Amount | int, computed: Size, place: Any
+) -> Claimed:
+    assert isinstance(computed, int), "claims are compared at numbers"
+    if isinstance(wanted, int):
+        ok = computed <= wanted if kind == "budget" else computed == wanted
+    else:
+        ok = wanted.allows(computed) if kind == "budget" else wanted.matches(computed)
+    return Claimed(kind, figure, path, str(wanted), computed, ok, place)

@@ -1,0 +1,319 @@
+"""Every layer's figures and the network's totals, from a graph with sizes flowing through it.
+
+All figures count elements or bytes as they are named, for the whole batch, by the conventions of
+`MACS_CONVENTION`. They are ints, or formulas where sizes are open.
+
+DESIGN's report also has memory and receptive fields: their keys appear with the figures themselves.
+"""
+
+from __future__ import annotations
+
+from convcalc.analysis.coverage import unread
+from convcalc.errors import ConvcalcError
+from convcalc.integers import product, total
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from convcalc.errors import Place, Problem
+    from convcalc.graph import Facts, Flow, Graph, Node
+    from convcalc.integers import Formula, Size
+    from convcalc.ops.base import Layout, Op, Shape
+
+MACS_CONVENTION = (
+    "MACs: multiply-accumulates of convolutions, linear layers and matrix products; "
+    "FLOPs = 2 × MACs"
+)
+
+#: Bytes of one element, by the names of torch's dtypes.
+DTYPE_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2, "int64": 8}
+#: The dtypes that a network may have.
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+
+
+class Figures:
+    """What all layers with the same op and the same input shapes share."""
+
+    __slots__ = (
+        "_dropped",
+        "_inputs",
+        "buffers",
+        "facts",
+        "findings",
+        "macs",
+        "output",
+        "output_bytes",
+        "params",
+        "weights_bytes",
+    )
+
+    def __init__(self, facts: Facts, inputs: tuple[Shape, ...], dtype: str) -> None:
+        width = DTYPE_BYTES[dtype]
+        self.facts = facts
+        self.output: Shape = facts.output
+        self.params: Size = facts.params
+        self.buffers: Size = facts.buffer_elements
+        self.macs: Size = facts.macs
+        self.output_bytes: Size = product(facts.output) * width
+        self.weights_bytes: Size = facts.params * width + total(
+            t.elements * (width if t.dtype is None else DTYPE_BYTES[t.dtype]) for t in facts.buffers
+        )
+        self._inputs = inputs
+        self._dropped: tuple[Size | None, ...] | None = None
+        self.findings: tuple[Any, ...] = ()
+
+    @property
+    def dropped(self) -> tuple[Size | None, ...]:
+        if self._dropped is None:
+            sizes, outputs = self._inputs[0][2:], self.output[2:]
+            windows = self.facts.windows
+            if len(windows) == len(sizes) == len(outputs):
+                self._dropped = tuple(map(unread, sizes, outputs, windows))
+            else:  # it reads each place, or takes the axes apart
+                self._dropped = (0,) * len(sizes)
+        return self._dropped
+
+
+class Layer:
+    """One layer of the network with its figures.
+
+    params, buffers: elements. macs: multiply-accumulates. output: batch first. output_bytes: of the
+    output tensor. weights_bytes: of its parameters and buffers. dropped: for each spatial axis of
+    its (first) input, how many rows no output reads; None where that cannot be told. aux: it serves
+    only outputs that exist in training, and is not in the totals.
+    """
+
+    __slots__ = ("_figures", "_summary", "node")
+
+    def __init__(self, node: Node, figures: Figures, summary: Summary) -> None:
+        self.node = node
+        self._figures = figures
+        self._summary = summary
+
+    @property
+    def path(self) -> str:
+        return self.node.path
+
+    @property
+    def op(self) -> Op:
+        assert self.node.op is not None
+        return self.node.op
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """Every argument of the op with its value, in torch.nn's order."""
+        return self.op.given()
+
+    @property
+    def place(self) -> Place | None:
+        return self.node.place
+
+    @property
+    def line(self) -> int | None:
+        """The line of the file, from 1; None for a graph that was built by a program."""
+        return self.node.place.line if self.node.place else None
+
+    @property
+    def aux(self) -> bool:
+        return self.node.aux
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The paths of the layers whose outputs flow in."""
+        nodes = self._summary.graph.nodes
+        return tuple([nodes[index].path for index in self.node.inputs])
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        shapes = self._summary.flow.shapes
+        return tuple([shapes[index] for index in self.node.inputs])
+
+    @property
+    def input_layouts(self) -> tuple[Layout, ...]:
+        """For each input "channels" (first) or "tokens" (N×L×E)."""
+        nodes = self._summary.graph.nodes
+        return tuple([nodes[index].layout for index in self.node.inputs])
+
+    @property
+    def figures(self) -> Figures:
+        """The figures themselves: one object for all layers that share them."""
+        return self._figures
+
+    @property
+    def output(self) -> Shape:
+        return self._figures.output
+
+    @property
+    def params(self) -> Size:
+        return self._figures.params
+
+    @property
+    def buffers(self) -> Size:
+        return self._figures.buffers
+
+    @property
+    def macs(self) -> Size:
+        return self._figures.macs
+
+    @property
+    def output_bytes(self) -> Size:
+        return self._figures.output_bytes
+
+    @property
+    def weights_bytes(self) -> Size:
+        return self._figures.weights_bytes
+
+    @property
+    def dropped(self) -> tuple[Size | None, ...]:
+        return self._figures.dropped
+
+    def __repr__(self) -> str:
+        return f"Layer({self.path!r}, {self.op})"
+
+
+class Totals:
+    """The network's figures; layers that serve aux outputs alone are counted apart.
+
+    params, trainable_params, buffers, aux_params: elements. macs, aux_macs: multiply-accumulates of
+    the whole batch. weights_bytes: parameters and buffers.
+    """
+
+    __slots__ = (
+        "aux_macs",
+        "aux_params",
+        "buffers",
+        "macs",
+        "params",
+        "trainable_params",
+        "weights_bytes",
+    )
+
+    def __init__(self, main: dict[Figures, int], aux: dict[Figures, int]) -> None:
+        self.params: Size = _sum(main, "params")
+        # Nothing in a design freezes a weight, so all parameters are trained.
+        self.trainable_params: Size = self.params
+        self.buffers: Size = _sum(main, "buffers")
+        self.aux_params: Size = _sum(aux, "params")
+        self.macs: Size = _sum(main, "macs")
+        self.aux_macs: Size = _sum(aux, "macs")
+        self.weights_bytes: Size = _sum(main, "weights_bytes")
+
+    def as_dict(self) -> dict[str, Size]:
+        names = (
+            "params",
+            "trainable_params",
+            "buffers",
+            "aux_params",
+            "macs",
+            "aux_macs",
+            "weights_bytes",
+        )
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        return f"Totals({', '.join(f'{k}={v}' for k, v in self.as_dict().items())})"
+
+
+def _sum(counts: dict[Figures, int], name: str) -> Size:
+    return total(getattr(figures, name) * count for figures, count in counts.items())
+
+
+class Summary:
+    """A network's figures at one input, batch and dtype.
+
+    layers: one `Layer` a layer, in an order in which each comes after what it needs.
+    totals: a `Totals`. inputs, outputs, aux_outputs: name → shape, batch first.
+    warnings: what is worth a second look, each a `Problem` of severity "warning".
+    name, file, variant: of the design, where it has them.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        dtype: str = "float32",
+        *,
+        file: str | None = None,
+        variant: str | None = None,
+    ) -> None:
+        self.graph: Graph = flow.graph
+        self.flow = flow
+        self.dtype = dtype
+        self.name = flow.graph.name
+        self.file = file
+        self.variant = variant
+        self.batch: Size = flow.batch
+        self.inputs: dict[str, Shape] = flow.inputs
+        self.outputs = {name: flow.shapes[i] for name, i in flow.graph.outputs.items()}
+        self.aux_outputs = {name: flow.shapes[i] for name, i in flow.graph.aux.items()}
+        self.layers: list[Layer] = []
+        main: dict[Figures, int] = {}
+        aux: dict[Figures, int] = {}
+        known: dict[Facts, Figures] = {}
+        shapes = flow.shapes
+        for node, facts in zip(flow.graph.nodes, flow.facts, strict=True):
+            if facts is None:
+                continue
+            figures = known.get(facts)
+            if figures is None:
+                inputs = tuple([shapes[i] for i in node.inputs])
+                figures = known[facts] = Figures(facts, inputs, dtype)
+            counts = aux if node.aux else main
+            counts[figures] = counts.get(figures, 0) + 1
+            self.layers.append(Layer(node, figures, self))
+        self.totals = Totals(main, aux)
+        self._by_path: dict[str, Layer] | None = None
+        self._warnings: tuple[Problem, ...] | None = None
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        if self._warnings is None:
+            from convcalc.analysis.warnings import warnings_of
+
+            self._warnings = tuple(warnings_of(self.layers))
+        return self._warnings
+
+    def layer(self, path: str) -> Layer:
+        """The layer of that path; raises ConvcalcError where there is none."""
+        if self._by_path is None:
+            self._by_path = {layer.path: layer for layer in self.layers}
+        layer = self._by_path.get(path)
+        if layer is None:
+            from convcalc.errors import closest
+
+            near = closest(path, self._by_path)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise ConvcalcError(f"{self.name} has no layer {path!r}{hint}")
+        return layer
+
+    def definitions(self) -> dict[str, Formula]:
+        """What the named sizes in shapes and figures stand for: h1 = (H + 1)//2; {} for ints."""
+        if self.flow.names is None:
+            return {}
+        from convcalc.integers import Formula, definitions
+
+        known = dict.fromkeys(layer.figures for layer in self.layers)
+        return definitions(*_formulas(known, Formula))
+
+    def __repr__(self) -> str:
+        return f"Summary({self.name!r}, {len(self.layers)} layers, {self.totals})"
+
+
+def _formulas(known: Iterable[Figures], formula: type[Formula]) -> Iterable[Formula]:
+    for figures in known:
+        for size in (*figures.output, figures.params, figures.macs):
+            if isinstance(size, formula):
+                yield size
+
+
+def summarize(
+    flow: Flow, dtype: str = "float32", *, file: str | None = None, variant: str | None = None
+) -> Summary:
+    """The figures of a network with sizes flowing through it (`convcalc.graph.flow`).
+
+    dtype: of values and weights, one of `DTYPES`; raises ConvcalcError for another.
+    """
+    if dtype not in DTYPES:
+        raise ConvcalcError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    return Summary(flow, dtype, file=file, variant=variant)

@@ -1,0 +1,214 @@
+"""What is worth a second look in a design that is valid.
+
+| code | meaning |
+| --- | --- |
+| rows-dropped | the last rows lie past the last window: (W − F + 2P)/S is not whole |
+| rows-skipped | rows between windows, or between the taps of dilated ones, are never read |
+| kernel-exceeds-input | the kernel reaches over more rows than the input has without its padding |
+
+and those that an op tells of itself. A 1×1 kernel with a stride is left alone: it samples by design
+(`dropped` still counts what it leaves out).
+"""
+
+from __future__ import annotations
+
+from convcalc.analysis.coverage import padding_only_taps, residues_read, tail
+from convcalc.errors import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from convcalc.analysis.summary import Figures, Layer
+    from convcalc.ops.base import Op, Window
+
+_ROWS = {
+    1: (("position", "positions"),),
+    2: (("row", "rows"), ("column", "columns")),
+    3: (("slice", "slices"), ("row", "rows"), ("column", "columns")),
+}
+_ORDINALS = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 7: "seventh"}
+# So many larger paddings are tried for one that fits.
+_TRIED = 64
+
+
+class Finding:
+    """A warning before it is tied to a layer."""
+
+    __slots__ = ("code", "help", "message")
+
+    def __init__(self, code: str, message: str, help: str | None = None) -> None:
+        self.code = code
+        self.message = message
+        self.help = help
+
+
+def warnings_of(layers: Iterable[Layer]) -> Iterator[Problem]:
+    """All warnings, in the order of the network, one for each layer that they concern."""
+    known: dict[tuple[Figures, tuple[str, ...]], list[Finding]] = {}
+    for layer in layers:
+        key = (layer.figures, layer.input_layouts)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = list(findings(layer))
+        for finding in found:
+            yield Problem(
+                finding.message,
+                layer.place,
+                help=finding.help,
+                code=finding.code,
+                path=layer.path,
+                severity="warning",
+            )
+
+
+def findings(layer: Layer) -> Iterator[Finding]:
+    """What is worth a second look in this layer."""
+    op, inputs = layer.op, layer.input_shapes
+    sizes, outputs = inputs[0][2:], layer.output[2:]
+    windows = layer.figures.facts.windows
+    if len(windows) == len(sizes) == len(outputs):
+        for axes in _equal_axes(sizes, outputs, windows):
+            yield from axes.findings(op)
+    for code, message in op.warnings(*inputs, layouts=layer.input_layouts):
+        yield Finding(code, message)
+
+
+class _Axes:
+    """Axes of a layer that have the same sizes and the same window."""
+
+    def __init__(self, size: int, outputs: int, window: Window, rank: int) -> None:
+        self.size = size
+        self.outputs = outputs
+        self.window = window
+        self.rank = rank
+        self.axes: list[int] = []
+
+    def findings(self, op: Op) -> Iterator[Finding]:
+        window = self.window
+        covered = residues_read(window)
+        if covered is None or window.kernel < 2 or window.upsample != 1:
+            return
+        if covered < window.stride:
+            if self.outputs > 1:
+                yield self._skipped(op, covered)
+        elif tail(self.size, self.outputs, window) > 0:
+            yield self._dropped(op)
+        if window.reach > self.size:
+            yield self._exceeding(op)
+
+    def _names(self, plural: bool) -> str:
+        return " and ".join(_ROWS[self.rank][axis][plural] for axis in self.axes)
+
+    @property
+    def _input(self) -> str:
+        if len(self.axes) == self.rank:
+            shape = "×".join([str(self.size)] * self.rank)
+            return f"its {shape} input" if self.rank > 1 else f"its input of {shape}"
+        return f"the {self.size} there are"
+
+    def _dropped(self, op: Op) -> Finding:
+        window, size = self.window, self.size
+        left = tail(size, self.outputs, window)
+        last = "the last " + (self._names(False) if left == 1 else f"{left} {self._names(True)}")
+        whole, rest = divmod(size + window.before + window.after - window.reach, window.stride)
+        message = (
+            f"{op} never reads {last} of {self._input}: {self._fraction()} = "
+            f"{whole + 1} {rest}/{window.stride}, rounded down to {whole + 1}"
+        )
+        return Finding("rows-dropped", message, self._fitting(op, rest))
+
+    def _fraction(self) -> str:
+        """(W − F + 2P)/S + 1 with its numbers."""
+        window = self.window
+        if window.before == window.after:
+            padding = f" + 2·{window.before}" if window.before else ""
+        else:
+            padding = f" + {window.before} + {window.after}"
+        return f"({self.size} − {window.reach}{padding})/{window.stride} + 1"
+
+    def _fitting(self, op: Op, rest: int) -> str:
+        """The nearest sizes at which the stride fits, and what else reads every row."""
+        window, size = self.window, self.size
+        sizes = [size - rest, size + window.stride - rest]
+        if sizes[0] < 1 or sizes[0] + window.before + window.after < window.reach:
+            del sizes[0]
+        rows = self._names(True)
+        text = f"{' or '.join(map(str, sizes))} {rows} fit exactly"
+        others = []
+        padding = self._fitting_padding(op)
+        if padding is not None:
+            others.append(f"padding={padding}")
+        if getattr(op, "ceil_mode", None) is False:
+            others.append("ceil_mode=true")
+        if others:
+            text += f"; {' or '.join(others)} would read all of {size}"
+        return text
+
+    def _fitting_padding(self, op: Op) -> int | None:
+        """The smallest larger padding with which every row is read, where the op takes one."""
+        window = self.window
+        if window.before != window.after or not isinstance(getattr(op, "padding", None), tuple):
+            return None
+        # Pooling windows must not lie in the padding (PyTorch: at most half the kernel).
+        most = window.kernel // 2 if hasattr(op, "ceil_mode") else window.reach - 1
+        for padding in range(window.before + 1, min(most, window.before + _TRIED) + 1):
+            rest = (self.size + 2 * padding - window.reach) % window.stride
+            if rest <= padding:
+                return padding
+        return None
+
+    def _skipped(self, op: Op, covered: int) -> Finding:
+        window = self.window
+        stride = window.stride
+        if stride - covered == 1 and stride in _ORDINALS:
+            what = f"skips every {_ORDINALS[stride]} {self._names(False)}"
+        else:
+            what = f"reads only {covered} of every {stride} {self._names(True)}"
+        arithmetic = f"F = {window.kernel}, S = {stride}"
+        if window.dilation != 1:
+            arithmetic += f", dilation = {window.dilation}"
+            help = "a stride and a dilation without a common factor read more"
+        else:
+            help = f"a stride of at most {window.kernel} reads every {self._names(False)}"
+        return Finding("rows-skipped", f"{op} {what}: {arithmetic}", help)
+
+    def _exceeding(self, op: Op) -> Finding:
+        window = self.window
+        reach = f"{window.reach} {self._names(True)}"
+        message = f"{op} reaches over {reach}, more than {self._input} has"
+        if len(self.axes) < self.rank:
+            message = f"{op} reaches over {reach}, more than {self._input}"
+        blind = padding_only_taps(self.size, self.outputs, window)
+        if blind:
+            meet = "meets" if blind == 1 else "meet"
+            message += f": {blind} of the {window.kernel} {meet} nothing but padding"
+        smaller = (self.size - 1) // window.dilation + 1
+        return Finding(
+            "kernel-exceeds-input",
+            message,
+            f"a kernel of at most {smaller}, a larger input, or fewer strides before it",
+        )
+
+
+def _equal_axes(
+    sizes: Sequence[object], outputs: Sequence[object], windows: Sequence[Window]
+) -> list[_Axes]:
+    """The axes, those alike together; axes whose sizes are formulas are left out."""
+    groups: dict[tuple[object, ...], _Axes] = {}
+    for axis, (size, out, window) in enumerate(zip(sizes, outputs, windows, strict=True)):
+        numbers = (
+            size,
+            out,
+            window.kernel,
+            window.stride,
+            window.before,
+            window.after,
+            window.dilation,
+            window.upsample,
+        )
+        if all(isinstance(n, int) for n in numbers):
+            assert isinstance(size, int)
+            assert isinstance(out, int)
+            groups.setdefault(numbers, _Axes(size, out, window, len(sizes))).axes.append(axis)
+    return list(groups.values())

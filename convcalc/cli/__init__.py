@@ -1,0 +1,138 @@
+"""The command line: one file a command, loaded when it is called.
+
+Exit codes: 0 all right; 1 a figure, expectation, budget or (with --strict) warning failed; 2 the file or
+the command line is wrong; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+OK = 0
+FAILED = 1
+WRONG = 2
+INTERRUPTED = 130
+CLOSED_PIPE = 141  # as a shell tells of a program that SIGPIPE ended
+
+#: Name → what it does, for the overview. Each is a module of this room with `parser` and `run`.
+COMMANDS = {
+    "summary": "every layer's output size, parameters and MACs, and the totals",
+    "check": "prove every figure by running the network in PyTorch",
+    "list": "the networks that come with convcalc",
+    "ops": "the layers there are, with arguments, rules and sources",
+    "schema": "the language as a JSON Schema, for editors",
+}
+EXAMPLES = (
+    "convcalc summary vgg16",
+    "convcalc summary resnet --variant resnet50 --input 3x256x256",
+    "convcalc check vgg16 --no-run",
+)
+
+
+def overview() -> str:
+    """What `convcalc` without a command shows."""
+    width = max(map(len, COMMANDS))
+    return "\n".join(
+        [
+            "convcalc: the type checker and cost calculator of convolutional network designs",
+            "",
+            "usage: convcalc COMMAND [ARGUMENT …]",
+            "",
+            *(f"  {name:<{width}}  {about}" for name, about in COMMANDS.items()),
+            "",
+            "convcalc COMMAND --help tells what a command takes; --version the version.",
+            "",
+            "examples:",
+            *(f"  {example}" for example in EXAMPLES),
+        ]
+    )
+
+
+def command(name: str) -> ModuleType:
+    """The module of a command; raises UsageError where there is none of that name."""
+    if name not in COMMANDS:
+        from convcalc.cli.parser import UsageError
+        from convcalc.errors import closest
+
+        near = closest(name, COMMANDS)
+        hint = f"did you mean {near}?" if near else f"the commands are {', '.join(COMMANDS)}"
+        raise UsageError(f"convcalc has no command {name!r}", hint)
+    from importlib import import_module
+
+    return import_module(f"convcalc.cli.{name}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (default: that of the process); return the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _leave_pipe()
+        return CLOSED_PIPE
+    except SystemExit as stop:  # argparse, after it has shown help
+        return stop.code if isinstance(stop.code, int) else OK
+    except Exception as error:
+        return _failed(error)
+
+
+def _dispatch(words: list[str]) -> int:
+    from convcalc.cli.console import write
+
+    if not words or words[0] in ("-h", "--help", "help"):
+        if len(words) > 1:
+            return _dispatch([words[1], "--help"])
+        write(overview())
+        return OK
+    if words[0] in ("-V", "--version"):
+        from convcalc._version import __version__
+
+        write(f"convcalc {__version__}")
+        return OK
+    module = command(words[0])
+    code: int = module.run(module.parser().parse(words[1:]))
+    return code
+
+
+def _failed(error: Exception) -> int:
+    """Tell of an error on stderr, without a traceback."""
+    from convcalc.cli.console import show_error, show_problems
+    from convcalc.errors import ConvcalcError, DesignError
+
+    if isinstance(error, DesignError):
+        show_problems(error.problems)
+    elif isinstance(error, ConvcalcError):
+        show_error(getattr(error, "message", str(error)), getattr(error, "help", None))
+    elif isinstance(error, RecursionError):
+        show_error("the design is nested too deeply", "use fewer blocks within blocks")
+    elif isinstance(error, MemoryError):
+        show_error("there is not enough memory for this")
+    elif isinstance(error, OSError):
+        show_error(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    else:
+        import os
+
+        if os.environ.get("CONVCALC_DEBUG"):
+            raise error
+        show_error(
+            f"convcalc failed, which is a fault of its own: {type(error).__name__}: {error}",
+            "please report it; with CONVCALC_DEBUG=1 in the environment it shows where",
+        )
+    return WRONG
+
+
+def _leave_pipe() -> None:
+    """Nobody reads any more: keep Python from telling of it at exit."""
+    import os
+
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())

@@ -1,0 +1,138 @@
+"""The options that commands share, and what they mean."""
+
+from __future__ import annotations
+
+import sys
+
+from convcalc.analysis.summary import DTYPES
+from convcalc.cli.parser import UsageError
+from convcalc.language.document import Document, load_document, parse_text
+from convcalc.language.reader import decode
+from convcalc.network import find
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convcalc.cli.parser import Parser
+    from convcalc.network import Inputs
+
+    Shape = tuple[int | str, ...]
+
+FILE_HELP = "a YAML file, the name of a network of the zoo, or - for stdin"
+
+
+def add_design(parser: Parser, *, batch: int | None = 1) -> None:
+    """--variant, --set, --input, --batch and --dtype."""
+    group = parser.add_argument_group("the design")
+    group.add_argument("--variant", metavar="NAME", help="one of the design's variants")
+    group.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a value for one of its vars, as the language writes it; may be repeated",
+    )
+    group.add_argument(
+        "--input",
+        metavar="SHAPE",
+        action="append",
+        default=[],
+        help="another input, without the batch: 3x227x227, or left=3x32x32 where there are "
+        "several; a capital name leaves a size open: 3xHxW",
+    )
+    group.add_argument("--batch", metavar="N", default=batch, help="number of samples (1)")
+    group.add_argument("--dtype", metavar="TYPE", default=DTYPES[0], help=", ".join(DTYPES))
+
+
+def read_document(file: str) -> Document:
+    """The design that a FILE argument names."""
+    if file == "-":
+        return parse_text(decode(sys.stdin.buffer.read(), "<stdin>"))
+    return load_document(find(file))
+
+
+def assignments(words: Sequence[str]) -> dict[str, str]:
+    """The values of --set."""
+    values: dict[str, str] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        name = name.strip()
+        if not sign or not name or not value.strip():
+            raise UsageError(f"--set takes NAME=VALUE, not {word!r}", "as in --set width=1.4")
+        if name in values:
+            raise UsageError(f"--set gives {name} twice")
+        values[name] = value
+    return values
+
+
+def inputs(words: Sequence[str]) -> Inputs | None:
+    """The shapes of --input: one shape, or shapes by name; None where there is none."""
+    named: dict[str, Shape] = {}
+    for word in words:
+        name, sign, text = word.rpartition("=")
+        if not sign and len(words) > 1:
+            raise UsageError(
+                f"of several inputs each has a name, and {word!r} has none",
+                "as in --input left=3x32x32 --input right=3x32x32",
+            )
+        if name in named:
+            raise UsageError(f"--input gives {name or 'the input'} twice")
+        named[name] = _shape(text, word)
+    if not named:
+        return None
+    return named[""] if "" in named else named
+
+
+def _shape(text: str, word: str) -> Shape:
+    sizes: list[int | str] = []
+    for part in text.replace("×", "x").replace(",", "x").split("x"):
+        part = part.strip(" []()")
+        if part.isdecimal() and part.isascii() and int(part) > 0 and len(part) < 20:
+            sizes.append(int(part))
+        elif part.isidentifier() and part.isascii() and part.isupper():
+            sizes.append(part)
+        else:
+            raise UsageError(
+                f"--input takes sizes without the batch, as 3x224x224, not {word!r}",
+                "each is a whole number of at least 1, or a name in capitals for an open size",
+            )
+    return tuple(sizes)
+
+
+def batch(word: str | int) -> int:
+    """The number of --batch."""
+    if isinstance(word, int):
+        return word
+    if not (word.isdecimal() and word.isascii()) or not 0 < len(word) < 20 or int(word) < 1:
+        raise UsageError(f"--batch takes a whole number of at least 1, not {word!r}")
+    return int(word)
+
+
+def dtype(word: str) -> str:
+    """The name of --dtype."""
+    if word not in DTYPES:
+        raise UsageError(f"--dtype takes one of {', '.join(DTYPES)}, not {word!r}")
+    return word
+
+
+def choice(option: str, word: str, words: Sequence[str]) -> str:
+    """The word of an option that takes one of a few."""
+    if word not in words:
+        from convcalc.errors import closest
+
+        near = closest(word, words)
+        raise UsageError(
+            f"{option} takes one of {', '.join(words)}, not {word!r}",
+            f"did you mean {near}?" if near else None,
+        )
+    return word
+
+
+def whole(option: str, word: str | None) -> int | None:
+    """The number of an option that takes a whole number of at least 1."""
+    if word is None:
+        return None
+    if not (word.isdecimal() and word.isascii()) or not 0 < len(word) < 10 or int(word) < 1:
+        raise UsageError(f"{option} takes a whole number of at least 1, not {word!r}")
+    return int(word)

@@ -1,0 +1,351 @@
+"""A design as a program uses it: load it, ask it for figures and formulas, build it, prove it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from convcalc import zoo
+from convcalc.analysis.summary import DTYPES, Summary, summarize
+from convcalc.errors import ConvcalcError, DesignError, Problem, closest
+from convcalc.graph import flow
+from convcalc.integers import symbol
+from convcalc.language import Document, load_document
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any, Literal
+
+    from convcalc.analysis.expectations import Claimed
+    from convcalc.graph import Flow, Graph
+    from convcalc.integers import Formula, Size
+    from convcalc.language.document import Override
+    from convcalc.pytorch import Report
+    from convcalc.pytorch.module import Network as Module
+
+    #: One sample's shape, channels first, without the batch: (3, 224, 224), (3, "H", "W").
+    InputShape = Sequence[int | str]
+    Inputs = InputShape | Mapping[str, InputShape]
+    Figure = Literal["params", "buffers", "macs", "aux_params", "aux_macs", "weights_bytes"]
+    LayerFigure = Literal["params", "buffers", "macs", "output_bytes", "weights_bytes"]
+
+_BATCH = "N"
+_LETTERS = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+
+
+class Network:
+    """One design, in one of its variants, with its vars set. Made by `load`.
+
+    name, cite, file: of the design. variant: the one that was chosen, None where it has none.
+    variants: the names of all.
+    """
+
+    def __init__(
+        self, document: Document, variant: str | None, values: Mapping[str, Override]
+    ) -> None:
+        self.document = document
+        self.variant = document.default if variant is None else variant
+        self.values = dict(values)
+        self._graph: Graph | None = None
+
+    @property
+    def name(self) -> str:
+        return self.document.name
+
+    @property
+    def cite(self) -> str | None:
+        return self.document.cite
+
+    @property
+    def file(self) -> str:
+        return self.document.file
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        return self.document.variants
+
+    @property
+    def graph(self) -> Graph:
+        """The layers and how they hang together, at the design's own input.
+
+        Raises DesignError where the design cannot be built.
+        """
+        if self._graph is None:
+            self._graph = self._build(None)
+        return self._graph
+
+    def _build(self, input: Inputs | None) -> Graph:
+        return self.document.build(self.variant, self.values, input)
+
+    def flow(
+        self, input: Inputs | None = None, batch: Size = 1, symbolic: bool = False
+    ) -> Flow:
+        """The shape of every value and the facts of every layer; arguments as `summary`."""
+        graph = self.graph if input is None else self._build(input)
+        if not symbolic:
+            return flow(graph, batch=batch)
+        if input is None:
+            given: Iterable[str] = ()
+        else:
+            given = input if isinstance(input, Mapping) else graph.inputs
+        opened = {
+            name: _opened(name, entries, graph)
+            for name, entries in graph.inputs.items()
+            if name not in given
+        }
+        return flow(graph, opened, batch=symbol(_BATCH))
+
+    def summary(
+        self,
+        input: Inputs | None = None,
+        batch: int = 1,
+        dtype: str = "float32",
+        *,
+        symbolic: bool = False,
+    ) -> Summary:
+        """Every layer's figures and the totals.
+
+        input: the shape of one sample without the batch, or a dict of them by name; None: the
+            design's own. A name in capitals leaves a size open: (3, "H", "W").
+        batch: how many samples; MACs and bytes are of all of them.
+        dtype: "float32", "float64", "float16" or "bfloat16", for the bytes.
+        symbolic: leave batch (N) and spatial sizes (H and W; L; D, H and W) open, all but those of
+            inputs that are given. Figures are then ints where they do not depend on them, and
+            formulas (`convcalc.integers.Formula`) where they do.
+
+        Raises DesignError where the design is wrong, or does not accept the input.
+        """
+        if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+            raise ConvcalcError(f"batch is a whole number of at least 1, not {batch!r}")
+        sizes = self.flow(input, batch, symbolic)
+        return summarize(sizes, dtype, file=self.file, variant=self.variant)
+
+    def formula(
+        self,
+        figure: Figure | LayerFigure = "macs",
+        path: str | None = None,
+        *,
+        input: Inputs | None = None,
+        dtype: str = "float32",
+    ) -> Formula | int:
+        """A figure of the network, or of the layer at `path`, in N, H and W.
+
+        An int where it depends on none of them. `convcalc.evaluate(formula, {"N": 8, "H": 224, …})`
+        gives its value; names in it like h1 stand for sizes inside the network, and
+        `convcalc.definitions(formula)` tells which.
+
+        Raises ConvcalcError for a figure or path that there is not.
+        """
+        summary = self.summary(input, dtype=dtype, symbolic=True)
+        source: Any = summary.totals if path is None else summary.layer(path)
+        known = _TOTALS if path is None else _OF_LAYERS
+        if figure not in known:
+            raise ConvcalcError(f"no figure {figure!r}; the figures are {', '.join(known)}")
+        result: Formula | int = getattr(source, figure)
+        return result
+
+    def to_torch(
+        self,
+        *,
+        input: Inputs | None = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+        initialise: bool = True,
+    ) -> Module:
+        """The network as a torch.nn.Module, initialised as PyTorch does.
+
+        Its submodules stand in a tree along the layers' paths. `forward` takes the inputs in the
+        design's order and returns the output, or a dict by name where there are several; in
+        training mode aux outputs are in the dict too.
+
+        input: as in `summary`; it matters where weights depend on the size, as behind a Flatten.
+        initialise: False fills the weights with zeros, in no time.
+
+        Raises TorchMissing where torch is not installed, DesignError where the design is wrong.
+        """
+        from convcalc.pytorch import to_module
+
+        return to_module(self.flow(input), device=device, dtype=dtype, initialise=initialise)
+
+    def __repr__(self) -> str:
+        variant = f", {self.variant}" if self.variant else ""
+        return f"Network({self.name!r}{variant})"
+
+
+_TOTALS = ("params", "buffers", "macs", "aux_params", "aux_macs", "weights_bytes")
+_OF_LAYERS = ("params", "buffers", "macs", "output_bytes", "weights_bytes")
+
+
+def _opened(name: str, entries: Sequence[int | str], graph: Graph) -> list[Size]:
+    """An input's shape with its spatial sizes open; equal sizes of several inputs stay equal."""
+    letters = _LETTERS.get(len(entries) - 1, ())
+    first = next(iter(graph.inputs.values()))
+    names = [entry if isinstance(entry, str) else "" for entry in entries]
+    for axis, letter in enumerate(letters, 1):
+        if not names[axis]:
+            same = len(first) == len(entries) and first[axis] == entries[axis]
+            names[axis] = letter if same else f"{letter}_{name.upper()}"
+    return [
+        symbol(name) if name else entry
+        for name, entry in zip(names, entries, strict=True)
+        if name or isinstance(entry, int)
+    ]
+
+
+def find(source: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The path of a design: the path itself, or of the network of that name in the zoo.
+
+    Raises DesignError where there is neither.
+    """
+    if not isinstance(source, str) or os.path.exists(source):
+        return source
+    known = zoo.path(source)
+    if known is not None:
+        near_by = os.path.relpath(known)  # as one would write it in a checkout
+        return known if near_by.startswith(os.pardir) else near_by
+    if os.path.basename(source) != source:
+        return source  # a path: reading it tells what is wrong
+    names = zoo.names()
+    near = closest(source.removesuffix(zoo.SUFFIX), names)
+    help = f"did you mean {near!r}?" if near else None
+    variant = _variant_of_zoo(source)
+    if variant is not None:
+        help = f"it is a variant of the network {variant!r}: add --variant {source}"
+    message = f"there is no file {source!r}, and no network of that name"
+    raise DesignError([Problem(message, help=help or "`convcalc list` shows the networks")])
+
+
+def _variant_of_zoo(name: str) -> str | None:
+    """The network of the zoo that has a variant of that name."""
+    if not name.isidentifier():
+        return None
+    for network in zoo.names():
+        path = zoo.path(network)
+        if path is not None and name in load_document(path).variants:
+            return network
+    return None
+
+
+def load(
+    source: str | os.PathLike[str], variant: str | None = None, **values: Override
+) -> Network:
+    """Read a design.
+
+    source: the path of a YAML file; the name of a network of the zoo ("vgg16", "resnet"); or, where
+        the text has a line break in it, the design itself.
+    variant: one of the design's variants; None: its default one.
+    values: for its vars and open sizes, as Python values or as the language writes them:
+        `load("resnet", depths=[2, 2, 2, 2], block="Basic")`.
+
+    Raises DesignError, which holds every fault found, each with its place. What only shows when the
+    network is unrolled (unequal shapes, a value that does not suit) is raised by what is asked of
+    the Network.
+    """
+    document = load_document(_source(source))
+    return Network(document, variant, values)
+
+
+def _source(source: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    return source if isinstance(source, str) and "\n" in source else find(source)
+
+
+class Check:
+    """The outcome of checking one network.
+
+    claims: what the design says of itself (`expect`, `budget`) beside what comes out.
+    report: what PyTorch measured beside every computed figure; None where it was not run.
+    summary: the figures, at the batch and input that were run.
+    ok: whether all of it agrees.
+    """
+
+    __slots__ = ("claims", "network", "report", "summary")
+
+    def __init__(
+        self, network: Network, summary: Summary, claims: Sequence[Claimed], report: Report | None
+    ) -> None:
+        self.network = network
+        self.summary = summary
+        self.claims = tuple(claims)
+        self.report = report
+
+    @property
+    def ok(self) -> bool:
+        return all(c.ok for c in self.claims) and (self.report is None or self.report.ok)
+
+    def __repr__(self) -> str:
+        return f"Check({self.network!r}, {'ok' if self.ok else 'failed'})"
+
+
+def check_network(
+    network: Network,
+    *,
+    input: Inputs | None = None,
+    batch: int = 1,
+    dtype: str = "float32",
+    device: str = "auto",
+    run: bool = True,
+) -> Check:
+    """Compare what a network is said to be, what is computed, and what PyTorch measures.
+
+    Claims are compared at the design's own input and one sample; the run is at `input` and `batch`.
+    Arguments and errors as `check`.
+    """
+    from convcalc.analysis.expectations import compare
+
+    own = network.summary()
+    claims = compare(
+        own, network.document.expect(network.variant), network.document.budget(network.variant)
+    )
+    summary = own
+    if input is not None or batch != 1 or dtype != "float32":
+        summary = network.summary(input, batch, dtype)
+    report = None
+    if run:
+        from convcalc.pytorch import check_graph
+
+        report = check_graph(summary.graph, flow=summary.flow, device=device, dtype=dtype)
+    return Check(network, summary, claims, report)
+
+
+def check(
+    source: str | os.PathLike[str],
+    *,
+    variant: str | None = None,
+    input: Inputs | None = None,
+    batch: int = 1,
+    dtype: str = "float32",
+    device: str = "auto",
+    run: bool = True,
+    **values: Override,
+) -> list[Check]:
+    """Prove a design's figures: build it in PyTorch, run it once, compare all of them.
+
+    Each of its variants is checked, or only `variant`. What the design claims of itself (`expect`,
+    `budget`) is compared too.
+
+    source, values: as in `load`. input, batch, dtype: of the run, as in `Network.summary`.
+    device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1".
+    run: False leaves PyTorch out.
+
+    Raises DesignError where the design is wrong; TorchMissing, DeviceError.
+    """
+    document = load_document(_source(source))
+    return [
+        check_network(
+            network, input=input, batch=batch, dtype=dtype, device=device, run=run
+        )
+        for network in networks(document, variant, values)
+    ]
+
+
+def networks(
+    document: Document, variant: str | None = None, values: Mapping[str, Override] | None = None
+) -> Iterator[Network]:
+    """Every variant of a design, or the one named; the design itself where it has none."""
+    names = [variant] if variant is not None or not document.variants else [*document.variants]
+    for name in names:
+        yield Network(document, name, values or {})
+
+
+__all__ = ["DTYPES", "Check", "Network", "check", "check_network", "find", "load", "networks"]

@@ -1,0 +1,126 @@
+"""Columns of text, for a terminal or a pipe.
+
+Written here rather than with rich because of its start: drawing this table takes rich about as long
+as everything else that `convcalc summary` does, Python's own start included.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GAP = "  "
+ELLIPSIS = "…"
+#: The least width to which the column that gives way is cut.
+LEAST = 16
+
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+class Style:
+    """Marks text for a terminal, or leaves it alone."""
+
+    def __init__(self, color: bool) -> None:
+        self.color = color
+
+    def __call__(self, text: str, *styles: str) -> str:
+        codes = [_STYLES[style] for style in styles if style]
+        if not self.color or not codes or not text:
+            return text
+        return f"\033[{';'.join(codes)}m{text}\033[0m"
+
+
+PLAIN = Style(False)
+
+
+def text_width(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(
+        0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def cut(text: str, width: int) -> str:
+    """The text, its end replaced by … where it is wider."""
+    if text_width(text) <= width:
+        return text
+    while text and text_width(text) > width - 1:
+        text = text[:-1]
+    return text.rstrip() + ELLIPSIS
+
+
+class Column:
+    """right: figures stand to the right. gives: it is cut where the table would be too wide."""
+
+    __slots__ = ("gives", "right", "title")
+
+    def __init__(self, title: str, *, right: bool = False, gives: bool = False) -> None:
+        self.title = title
+        self.right = right
+        self.gives = gives
+
+
+class Row:
+    """The cells of a line.
+
+    styles: of the whole line ("bold", "dim"). quiet: so many characters of the first cell are dim
+    (the lines of a tree).
+    """
+
+    __slots__ = ("cells", "quiet", "styles")
+
+    def __init__(self, cells: Sequence[str], *styles: str, quiet: int = 0) -> None:
+        self.cells = cells
+        self.styles = styles
+        self.quiet = quiet
+
+
+#: In the place of a Row: a line across.
+RULE = Row(())
+
+
+def draw(
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    *,
+    width: int | None = None,
+    style: Style = PLAIN,
+) -> list[str]:
+    """The table's lines: titles, a rule, the rows.
+
+    width: of the terminal; None for a pipe, where nothing is cut. Figures are never cut: where they
+    alone are wider than the terminal, lines are longer than it.
+    """
+    shown = [row for row in rows if row is not RULE]
+    widths = [
+        max([text_width(c.title), *(text_width(row.cells[i]) for row in shown)])
+        for i, c in enumerate(columns)
+    ]
+    full = sum(widths) + len(GAP) * (len(columns) - 1)
+    giving = next((i for i, c in enumerate(columns) if c.gives), None)
+    if width is not None and giving is not None and full > width:
+        least = max(LEAST, text_width(columns[giving].title))
+        widths[giving] = min(widths[giving], max(least, widths[giving] - (full - width)))
+        full = sum(widths) + len(GAP) * (len(columns) - 1)
+    titles = Row([c.title for c in columns], "dim")
+    rule = style("─" * full, "dim")
+    lines = [_line(columns, titles, widths, style), rule]
+    lines += [rule if row is RULE else _line(columns, row, widths, style) for row in rows]
+    return lines
+
+
+def _line(columns: Sequence[Column], row: Row, widths: Sequence[int], style: Style) -> str:
+    parts = []
+    for column, cell, width in zip(columns, row.cells, widths, strict=True):
+        cell = cut(cell, width)
+        space = " " * (width - text_width(cell))
+        parts.append(space + cell if column.right else cell + space)
+    line = GAP.join(parts).rstrip()
+    if row.quiet:
+        return style(line[: row.quiet], "dim") + style(line[row.quiet :], *row.styles)
+    return style(line, *row.styles)

@@ -1,0 +1,122 @@
+"""Figures as JSON: a contract, versioned by "schema". What is not computed yet has no key.
+
+Keys that are added do not change the version; a key that goes or changes its meaning does. Sizes are
+ints, or where they are open strings in the syntax that `convcalc.integers.parse` reads; "sizes"
+then tells what the names in them stand for. Shapes are lists with the batch first. Bytes and MACs are of
+the whole batch.
+"""
+
+from __future__ import annotations
+
+from json import dumps
+
+from convcalc._version import __version__
+from convcalc.integers import Formula
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from convcalc.analysis.summary import Layer, Summary
+    from convcalc.errors import Problem
+
+SCHEMA = 1
+
+
+def header() -> dict[str, Any]:
+    """The keys that every report begins with."""
+    return {"convcalc": __version__, "schema": SCHEMA}
+
+
+def summary(report: Summary) -> str:
+    """A summary as text, one layer a line."""
+    return text(summary_dict(report))
+
+
+def summary_dict(report: Summary) -> dict[str, Any]:
+    """What `convcalc summary --format json` prints, as plain Python values."""
+    result: dict[str, Any] = {
+        **header(),
+        "name": report.name,
+        "file": report.file,
+        "variant": report.variant,
+        "input": shapes(report.inputs),
+        "batch": plain(report.batch),
+        "dtype": report.dtype,
+        "layers": [_layer(layer) for layer in report.layers],
+        "outputs": shapes(report.outputs),
+    }
+    if report.aux_outputs:
+        result["aux_outputs"] = shapes(report.aux_outputs)
+    definitions = report.definitions()
+    if definitions:
+        result["sizes"] = {name: plain(size) for name, size in definitions.items()}
+    result["totals"] = {name: plain(size) for name, size in report.totals.as_dict().items()}
+    result["warnings"] = [problem(warning) for warning in report.warnings]
+    return result
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    return {
+        "path": layer.path,
+        "op": layer.op.name(),
+        "args": {name: plain(value) for name, value in layer.args.items()},
+        "line": layer.line,
+        "inputs": list(layer.inputs),
+        "output": plain(layer.output),
+        "params": plain(layer.params),
+        "buffers": plain(layer.buffers),
+        "macs": plain(layer.macs),
+        "output_bytes": plain(layer.output_bytes),
+        "weights_bytes": plain(layer.weights_bytes),
+        "dropped": plain(layer.dropped),
+        "aux": layer.aux,
+    }
+
+
+def problem(found: Problem) -> dict[str, Any]:
+    """A warning or an error: where it stands, what it says, what to write instead."""
+    return {
+        "severity": found.severity,
+        "code": found.code,
+        "path": found.path,
+        "line": found.place.line if found.place else None,
+        "column": found.place.column if found.place else None,
+        "message": found.message,
+        "help": found.help,
+    }
+
+
+def shapes(named: Mapping[str, Iterable[Any]]) -> dict[str, Any]:
+    return {name: plain(shape) for name, shape in named.items()}
+
+
+def plain(value: Any) -> Any:
+    """A value in JSON's own types: formulas as text, tuples as lists."""
+    if isinstance(value, Formula):
+        return str(value)
+    if isinstance(value, (tuple, list)):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+def text(report: Mapping[str, Any]) -> str:
+    """JSON with one key a line, and lists of objects with one object a line."""
+    return "{\n" + ",\n".join(_entry(k, v) for k, v in report.items()) + "\n}"
+
+
+def texts(reports: Iterable[Mapping[str, Any]]) -> str:
+    """A list of reports."""
+    return "[\n" + ",\n".join(text(report) for report in reports) + "\n]"
+
+
+def _entry(key: str, value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        lines = ",\n".join(f"  {dumps(item)}" for item in value)
+        return f"{dumps(key)}: [\n{lines}\n]"
+    return f"{dumps(key)}: {dumps(value)}"

@@ -1,0 +1,190 @@
+"""A summary as a table for people."""
+
+from __future__ import annotations
+
+from convcalc.analysis.summary import MACS_CONVENTION
+from convcalc.report import columns, numbers, tree
+from convcalc.report.grid import PLAIN, RULE, Row, draw
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from convcalc.analysis.summary import Summary
+    from convcalc.errors import Problem
+    from convcalc.report.columns import Field
+    from convcalc.report.grid import Style
+    from convcalc.report.tree import Entry, Line
+
+#: A table that nobody has asked the depth of is as deep as these many lines allow.
+FITTING = 60
+
+
+def render(
+    summary: Summary,
+    *,
+    names: Sequence[str] | None = None,
+    depth: int | None = None,
+    everything: bool = False,
+    width: int | None = None,
+    style: Style = PLAIN,
+) -> str:
+    """The whole report: title, table, totals, the convention, what is hidden, warnings.
+
+    names: of `columns.FIELDS`; None: what there is room for. depth: levels of blocks to show; None:
+    as many as fit in about `FITTING` lines. everything: all levels, nothing folded. width: of the
+    terminal; None for a pipe, where no cell is cut.
+    """
+    view = View(summary, names, depth, everything, width)
+    cells = [field.column() for field in view.fields]
+    rows = [_row(line, view) for line in view.lines]
+    rows += [RULE, Row(view.totals(), "bold")]
+    if view.aux:
+        rows += [RULE, *(_row(line, view) for line in view.aux_lines)]
+    lines = [style(view.title, "bold"), style(view.subtitle, "dim"), ""]
+    lines += draw(cells, rows, width=width, style=style)
+    for line in view.notes():
+        lines += (style(part, "dim") for part in wrapped(line, width))
+    for name, definition in summary.definitions().items():
+        lines.append(f"  {name} = {numbers.count(definition)}")
+    lines += warning_lines(summary, width, style)
+    return "\n".join(lines)
+
+
+def wrapped(line: str, width: int | None, indent: str = "") -> list[str]:
+    """The line at words, where it is wider than the terminal."""
+    if width is None or len(line) <= width:
+        return [line]
+    from textwrap import wrap
+
+    return wrap(
+        line,
+        max(width, 40),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+class View:
+    """What of a summary is shown, and how it is told; the same for text and Markdown."""
+
+    def __init__(
+        self,
+        summary: Summary,
+        names: Sequence[str] | None,
+        depth: int | None,
+        everything: bool,
+        width: int | None,
+    ) -> None:
+        self.summary = summary
+        if names is None:
+            wide = width is not None and width >= columns.WIDE_FROM and not summary.flow.names
+            names = columns.WIDE if wide else columns.DEFAULT
+        self.fields: list[Field] = columns.chosen(names)
+        root = tree.build(summary, fold=not everything)
+        self.main = [entry for entry in root.children if not entry.aux]
+        self.aux = [entry for entry in root.children if entry.aux]
+        counts = tree.depths(root)
+        self.levels = len(counts)
+        if everything:
+            self.depth = self.levels
+        elif depth is not None:
+            self.depth = max(1, min(depth, self.levels))
+        else:
+            self.depth = max(1, sum(count <= FITTING for count in counts))
+        self.lines: list[Line] = list(tree.lines(self.main, self.depth))
+        self.aux_lines: list[Line] = list(tree.lines(self.aux, self.depth))
+
+    @property
+    def title(self) -> str:
+        variant = self.summary.variant
+        return f"{self.summary.name}, {variant}" if variant else self.summary.name
+
+    @property
+    def subtitle(self) -> str:
+        summary = self.summary
+        shapes = [
+            f"{name} {numbers.shape(shape[1:])}" for name, shape in summary.inputs.items()
+        ]
+        return f"{', '.join(shapes)}; batch {numbers.count(summary.batch)}; {summary.dtype}"
+
+    def cells(self, entry: Entry) -> list[str]:
+        return [field.cell(entry, self.summary) for field in self.fields]
+
+    def totals(self) -> list[str]:
+        """The last line: the network's figures, as the report's `totals` have them."""
+        summary = self.summary
+        cells = []
+        for field in self.fields:
+            if field.name == "layer":
+                cells.append(f"total of {numbers.plural(len(self._counted()), 'layer')}")
+            elif field.name == "output":
+                shapes = [numbers.shape(shape[1:]) for shape in summary.outputs.values()]
+                cells.append(", ".join(shapes))
+            elif field.name in ("params", "buffers", "macs"):
+                cells.append(numbers.count(getattr(summary.totals, field.name)))
+            elif field.name == "weights":
+                cells.append(numbers.count(summary.totals.weights_bytes))
+            else:
+                cells.append("")
+        return cells
+
+    def _counted(self) -> list[object]:
+        return [layer for layer in self.summary.layers if not layer.aux]
+
+    def notes(self) -> Iterator[str]:
+        """The convention, and everything that the table does not show."""
+        totals = self.summary.totals
+        yield f"{MACS_CONVENTION}."
+        yield f"Parameters and buffers take {numbers.memory(totals.weights_bytes)}."
+        if self.aux:
+            yield (
+                f"Below the total, training-only outputs, counted apart: "
+                f"{numbers.count(totals.aux_params)} params, {numbers.count(totals.aux_macs)} MACs."
+            )
+        shown = [line.entry for line in (*self.lines, *self.aux_lines)]
+        if any(entry.count > 1 for entry in shown):
+            yield "n × stands for n identical blocks or layers: its figures are those of all n."
+        if self.depth < self.levels:
+            yield (
+                f"Depth {self.depth} of {self.levels}; --depth {self.depth + 1} shows more, "
+                "--all every layer."
+            )
+        elif any(entry.count > 1 for entry in shown):
+            yield "--all shows every layer on a line of its own."
+
+
+def _row(line: Line, view: View) -> Row:
+    cells = view.cells(line.entry)
+    first = view.fields[0].name == "layer"
+    if first:
+        cells[0] = line.prefix + cells[0]
+    return Row(cells, quiet=len(line.prefix) if first else 0)
+
+
+def warning_lines(
+    summary: Summary, width: int | None = None, style: Style = PLAIN
+) -> Iterator[str]:
+    """Every warning, the same one at the same place told once."""
+    for problem, paths in grouped(summary.warnings):
+        yield ""
+        where = f"{problem.place.source.name}:{problem.place.line}: " if problem.place else ""
+        first, *rest = wrapped(f"{where}warning: {problem.message}", width, "  ")
+        yield first.replace("warning:", f"{style('warning', 'yellow')}:", 1)
+        yield from rest
+        more = f" and {numbers.plural(len(paths) - 1, 'more layer')}" if len(paths) > 1 else ""
+        yield from wrapped(f"  in {paths[0]}{more}", width, "    ")
+        if problem.help:
+            yield from wrapped(f"  help: {problem.help}", width, "    ")
+
+
+def grouped(problems: Iterable[Problem]) -> list[tuple[Problem, list[str]]]:
+    """Problems that say the same of the same place together, each with the paths it concerns."""
+    groups: dict[tuple[object, ...], tuple[Problem, list[str]]] = {}
+    for problem in problems:
+        place = problem.place
+        where = (place.line, place.column) if place else problem.path
+        key = (problem.code, problem.message, where)
+        groups.setdefault(key, (problem, []))[1].append(problem.path or "")
+    return list(groups.values())

@@ -1,0 +1,35 @@
+"""The networks that come with convcalc, by name.
+
+In a wheel they lie in the package, in a checkout beside it.
+"""
+
+from __future__ import annotations
+
+import os
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_FOLDERS = (os.path.join(_HERE, "architectures"), os.path.join(os.path.dirname(_HERE), "architectures"))
+SUFFIX = ".yaml"
+
+
+def folder() -> str | None:
+    """The folder of the zoo's files; None where they were not installed."""
+    return next((path for path in _FOLDERS if os.path.isdir(path)), None)
+
+
+def names() -> list[str]:
+    """The names of all networks in the zoo, in alphabetical order."""
+    where = folder()
+    if where is None:
+        return []
+    return sorted(n.removesuffix(SUFFIX) for n in os.listdir(where) if n.endswith(SUFFIX))
+
+
+def path(name: str) -> str | None:
+    """The file of the network of that name, with or without ".yaml"; None where there is none."""
+    where = folder()
+    name = name.removesuffix(SUFFIX)
+    if where is None or not name or name != os.path.basename(name):
+        return None
+    file = os.path.join(where, name + SUFFIX)
+    return file if os.path.isfile(file) else None
