@@ -219,7 +219,11 @@ class MeanTokens(_OnTokens):
 def heads_divide(op: Op, features: Size, heads: Size) -> Condition:
     """Every head has the same share of the features."""
     return Condition(
-        "divisible", features, heads, f"{op.name()}: the width that flows in, shared by the heads"
+        "divisible",
+        features,
+        heads,
+        f"{op.name()}: the width that flows in",
+        "num_heads divides it",
     )
 
 
@@ -233,6 +237,7 @@ class MultiheadAttention(_OnTokens):
     MultiheadAttention(batch_first=True), called without weights.
     """
 
+    positional = 1
     inferred = "embed_dim"
 
     num_heads = count(doc="divides the width E")
@@ -256,7 +261,7 @@ class MultiheadAttention(_OnTokens):
         ]
         return tensors if self.bias else tensors[::2]
 
-    def macs(self, *shapes: Shape) -> Size:
+    def macs(self, output: Shape, *shapes: Shape) -> Size:
         n, length, width = shapes[0]
         return 4 * n * length * width * width + 2 * n * length * length * width
 
@@ -289,6 +294,7 @@ class WindowAttention(Op):
     family = "attention"
     layout = "channels"
     spatial = 2
+    positional = 3
     inferred = "dim"
 
     num_heads = count(doc="divides the channels")
@@ -331,7 +337,7 @@ class WindowAttention(Op):
         _, places = relative_positions(self.window_size)
         return [Tensor("relative_position_index", (places * places,), "int64")]
 
-    def macs(self, *shapes: Shape) -> Size:
+    def macs(self, output: Shape, *shapes: Shape) -> Size:
         n, channels, *spatial = shapes[0]
         positions = n * product(
             ceil_div(size, window) * window
@@ -372,7 +378,13 @@ class RelativePositionAttention(Op):
     def conditions(self, *shapes: Shape) -> list[Condition]:
         _, channels, *spatial = shapes[0]
         conditions = [
-            Condition("divisible", channels, self.head_dim, f"{self.name()}: the channels")
+            Condition(
+                "divisible",
+                channels,
+                self.head_dim,
+                f"{self.name()}: the channels that flow in",
+                "head_dim divides them",
+            )
         ]
         conditions += [
             Condition(
@@ -403,7 +415,7 @@ class RelativePositionAttention(Op):
         _, places = relative_positions(self.window_size)
         return [Tensor("relative_position_index", (places, places), "int64")]
 
-    def macs(self, *shapes: Shape) -> Size:
+    def macs(self, output: Shape, *shapes: Shape) -> Size:
         n, channels, *spatial = shapes[0]
         _, places = relative_positions(self.window_size)
         return n * product(spatial) * channels * (4 * channels + 2 * places)

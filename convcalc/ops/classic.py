@@ -97,6 +97,7 @@ class ConnectionTableConv2d(Op):
     family = "classics"
     layout = "channels"
     spatial = 2
+    positional = 2
     inferred = "in_channels"
 
     kernel_size = sizes(minimum=1)
@@ -138,9 +139,9 @@ class ConnectionTableConv2d(Op):
         kernels = Tensor("weight", (self.connections, 1, *self.kernel_size))
         return [kernels, Tensor("bias", (len(self.rows),))] if self.bias else [kernels]
 
-    def macs(self, *shapes: Shape) -> Size:
-        n, _, *spatial = self.output(*shapes)
-        return n * product(spatial) * product(self.kernel_size) * self.connections
+    def macs(self, output: Shape, *shapes: Shape) -> Size:
+        places = output[0] * product(output[2:])
+        return places * product(self.kernel_size) * self.connections
 
     def windows(self, *shapes: Shape) -> list[Window]:
         axes = zip(self.kernel_size, self.stride, self.padding, strict=True)
@@ -278,9 +279,7 @@ class MaxUnpool2d(Op):
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
         values, like = shapes
-        pool = self._pool()
-        conditions = window_conditions(self, like, pool)
-        conditions.append(
+        conditions = [
             Condition(
                 "equal",
                 values[1],
@@ -288,8 +287,9 @@ class MaxUnpool2d(Op):
                 "MaxUnpool2d: the channels that flow in and those of like",
                 "each channel needs maxima of its own: a convolution before it can make them equal",
             )
-        )
-        pooled = [window_output(size, window) for size, window in zip(like[2:], pool, strict=True)]
+        ]
+        # As values has at least one row, like has enough for a window where these are equal.
+        pooled = map(window_output, like[2:], self._pool())
         conditions += [
             Condition(
                 "equal",
