@@ -46,7 +46,7 @@ class Linear(Op):
         weight = Tensor("weight", (self.out_features, shapes[0][-1]))
         return [weight, Tensor("bias", (self.out_features,))] if self.bias else [weight]
 
-    def macs(self, *shapes: Shape) -> Size:
+    def macs(self, output: Shape, *shapes: Shape) -> Size:
         """Each output multiplies all features: ∏ of the input's sizes · out_features."""
         return product((*shapes[0], self.out_features))
 
