@@ -13,6 +13,7 @@ from .differences import differences_of, falls_below, roots
 from .errors import UndecidedError
 from .evaluation import compile_unchecked, probe_point, symbols
 from .formulas import Formula, as_formula, bounds, expand
+from .printing import short
 from .quasipolynomials import Axis, shape
 
 TYPE_CHECKING = False
@@ -124,7 +125,7 @@ def equal(left: Size, right: Size) -> Decision:
     difference = expand(as_formula(left) - right)
     constant = difference.constant
     if constant is not None:
-        return _of_constants(constant == 0, f"they differ by {constant}", "of the same form")
+        return _of_constants(constant == 0, f"they differ by {short(constant)}", "of the same form")
     lowers = symbols(difference)
     value = compile_unchecked(difference)
     point = _first(_samples(lowers), value, lambda v: v != 0)
@@ -144,7 +145,7 @@ def equal(left: Size, right: Size) -> Decision:
         point = _first(grid, value, lambda v: v != 0)
         if point is None:
             return _proved(f"equal at {size:,} points, which decide")
-    return _refuted(f"they differ by {value(point)} at {_at(point)}", point)
+    return _refuted(f"they differ by {short(value(point))} at {_at(point)}", point)
 
 
 def _grid_size(axes: dict[str, Axis], lowers: dict[str, int]) -> int:
@@ -155,8 +156,7 @@ def _grid_size(axes: dict[str, Axis], lowers: dict[str, int]) -> int:
 
 
 def _too_large(size: int) -> str:
-    count = f"{size:,}" if size < 10**15 else f"about 2**{size.bit_length()}"
-    return f"a proof needs {count} points; the limit is {GRID_LIMIT:,}"
+    return f"a proof needs {short(size)} points; the limit is {GRID_LIMIT:,}"
 
 
 def _of_constants(holds: bool, why_not: str, why: str) -> Decision:
@@ -181,21 +181,21 @@ def at_least(size: Size, bound: int) -> Decision:
     class; with products of several symbols it may stay unknown.
     """
     if isinstance(size, int):
-        return _of_constants(size >= bound, f"it is {size}", f"it is {size}")
+        return _of_constants(size >= bound, f"it is {short(size)}", f"it is {short(size)}")
     if not isinstance(size, Formula):
         return _array_at_least(size, bound)
     formula = expand(size)
     low, _ = bounds(formula)
     if low is not None and low >= bound:
-        return _proved(f"it is at least {low} by the bounds of its parts")
+        return _proved(f"it is at least {short(low)} by the bounds of its parts")
     constant = formula.constant
     if constant is not None:
-        return _refuted(f"it is {constant}", {})
+        return _refuted(f"it is {short(constant)}", {})
     lowers = symbols(formula)
     value = compile_unchecked(formula)
     point = _first(_samples(lowers), value, lambda v: v < bound)
     if point is not None:
-        return _refuted(f"it is {value(point)} at {_at(point)}", point)
+        return _refuted(f"it is {short(value(point))} at {_at(point)}", point)
     try:
         axes = shape(formula).axes
     except UndecidedError as error:
@@ -235,7 +235,7 @@ def _least_on_cells(
         search = undecided < _SEARCHES
         found = _cell_falls(value, dict(zip(axes, cell, strict=True)), bound, search)
         if isinstance(found, dict):
-            return _refuted(f"it is {value(found)} at {_at(found)}", found)
+            return _refuted(f"it is {short(value(found))} at {_at(found)}", found)
         undecided += not found
     if undecided:
         return _unknown("some terms of several symbols rise and others fall")

@@ -262,8 +262,6 @@ def _unaffected(formula: Formula, replaced: Mapping[str, Any]) -> dict[int, Form
 
 # Probe points: fixed values by which formulas are hashed and told apart quickly.
 
-PROBES = 3
-
 
 def probe_point(name: str, lower: int, index: int) -> int:
     """A value for a symbol, the same in every process, above any usual lower bound."""
@@ -274,24 +272,25 @@ def probe_point(name: str, lower: int, index: int) -> int:
     return value if value >= lower else value + lower
 
 
-def probe_values(formula: Formula) -> tuple[int, ...]:
-    """The values at the probe points; 0 where a symbolic divisor is zero there."""
+def probe_values(formula: Formula) -> tuple[int, int]:
+    """The values at the two probe points; 0 where a symbolic divisor is zero there."""
     if not all(ATOMS[number].probes for monomial in formula._terms for number in monomial):
-        tables: list[dict[int, int]] = [{} for _ in range(PROBES)]
+        tables: tuple[dict[int, int], dict[int, int]] = {}, {}
         for number in atoms_of([formula]):
             atom = ATOMS[number]
             if not atom.probes:
-                atom.probes = tuple(_probe(atom, index, tables[index]) for index in range(PROBES))
-            for table, value in zip(tables, atom.probes, strict=True):
-                table[number] = value
-    values = [0] * PROBES
+                atom.probes = _probe(atom, 0, tables[0]), _probe(atom, 1, tables[1])
+            tables[0][number], tables[1][number] = atom.probes
+    one = two = 0
     for monomial, c in formula._terms.items():
-        for index in range(PROBES):
-            product = c
-            for number in monomial:
-                product *= ATOMS[number].probes[index]
-            values[index] += product
-    return tuple(values)
+        first = second = c
+        for number in monomial:
+            a, b = ATOMS[number].probes
+            first *= a
+            second *= b
+        one += first
+        two += second
+    return one, two
 
 
 def _probe(atom: Atom, index: int, values: Mapping[int, int]) -> int:

@@ -18,7 +18,7 @@ from .errors import FormulaTooLargeError
 TYPE_CHECKING = False  # not typing's: importing typing costs more than this whole package
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, NoReturn, TypeAlias
+    from typing import Any, NoReturn, TypeAlias, TypeVar
 
     from .arrays import IntArray
     from .open_size import Open
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Terms: TypeAlias = dict[Monomial, int]
     Key: TypeAlias = frozenset[tuple[Monomial, int]]
     Size: TypeAlias = "int | Formula | IntArray | Open"
+    AnySize = TypeVar("AnySize", bound="Size")
     Bound: TypeAlias = int | None
 
 else:
@@ -37,6 +38,7 @@ SYMBOL, FLOOR, NAMED, MAX, MIN, QUOTIENT = range(6)
 MAX_TERMS = 10_000  # of one formula; real networks have a few dozen
 MAX_POWER = 64
 _CAP = 1 << 256  # bounds beyond it are dropped, so that they stay cheap
+_FEW_TERMS = 50  # of formulas whose bounds are sharpened
 _MEMO_LIMIT = 1 << 16  # entries; a full memo is emptied
 _RESERVED = frozenset({"max", "min", "floor", "ceil"})
 
@@ -62,7 +64,7 @@ class Atom:
         self.parts = parts  # floor: numerator; named: definition; quotient: both; max, min: all
         self.divisor = divisor  # of a floor
         self.named = kind == NAMED or any(_has_names(part) for part in parts)
-        self.probes: tuple[int, ...] = ()  # values at the probe points, once somebody asks
+        self.probes: tuple[int, ...] = ()  # both values at the probe points, once asked for
 
 
 ATOMS: list[Atom] = []
@@ -264,9 +266,8 @@ class Formula:
         if self._hash is None:
             from .evaluation import probe_values
 
-            values = probe_values(self)
-            same = all(value == values[0] for value in values)
-            self._hash = hash(values[0] if same else values)  # 3 == formula that is always 3
+            one, two = probe_values(self)
+            self._hash = hash(one) if one == two else hash((one, two))  # 3 == what is always 3
         return self._hash
 
     def __bool__(self) -> NoReturn:
@@ -602,13 +603,13 @@ def _dominates(winner: Formula, loser: Formula, kind: int) -> bool:
 _EXPANDED: dict[int, Formula] = {}
 
 
-def expand(formula: Formula) -> Formula:
+def expand(size: AnySize) -> AnySize:
     """The same value with every named size replaced by its definition."""
-    if not _has_names(formula):
-        return formula
+    if not isinstance(size, Formula) or not _has_names(size):
+        return size
     from .evaluation import rebuild
 
-    return rebuild(formula, {}, _EXPANDED)
+    return rebuild(size, {}, _EXPANDED)  # type: ignore[return-value] # AnySize is Formula here
 
 
 # Bounds.
@@ -618,8 +619,9 @@ def bounds(formula: int | Formula) -> tuple[Bound, Bound]:
     """A sound interval (low, high) of the values, None where no bound was found."""
     if isinstance(formula, int):
         return formula, formula
-    low, high = _interval(formula._terms)
-    if (low is None or high is None or low != high) and _worth_relaxing(formula._terms):
+    terms = formula._terms
+    low, high = _interval(terms)
+    if (low is None or low != high) and len(terms) <= _FEW_TERMS and _worth_relaxing(terms):
         tighter = _relaxed_low(formula)
         if tighter is not None and (low is None or tighter > low):
             low = tighter
@@ -688,16 +690,18 @@ def _relaxed_low(formula: Formula) -> Bound:
         done.add(number)
         atom = ATOMS[number]
         d = atom.divisor
-        below = atom.parts[0] + (1 - d)
-        total = Formula({})
+        above = atom.parts[0]
+        below = above + (1 - d)
+        pieces = []
+        kept: Terms = {}
         for monomial, c in formula._terms.items():
             others = tuple(n for n in monomial if n != number)
             if len(others) == len(monomial) - 1 and all(_nonnegative(n) for n in others):
                 # c * others * floor(x/d) >= c * others * (either bound), as others >= 0
-                total += Formula({others: c}) * (below if c > 0 else atom.parts[0])
+                pieces.append(Formula({others: c}) * (below if c > 0 else above))
             else:
-                total += Formula({monomial: c * d})
-        formula = total
+                kept[monomial] = c * d
+        formula = sum_formulas([Formula(kept), *pieces])
         scale *= d
         low, _ = _interval(formula._terms)
         if low is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_LENGTH = 100_000  # characters
 MAX_DEPTH = 100  # brackets and signs inside each other
 MAX_DIGITS = 1000  # of one number
+MAX_BITS = 4096  # of what numbers alone give
 
 _BINDING = {"+": 1, "-": 1, "*": 2, "//": 2, "%": 2, "/": 2}
 _UNARY = 3  # binds tighter than *, looser than **, as in Python
@@ -151,20 +152,28 @@ class _Parser:
     def combined(
         self, operator: str, left: int | Formula, right: int | Formula, column: int
     ) -> Value:
+        if operator == "/":
+            return _Ratio(left, right, column)
         try:
             if operator == "+":
-                return left + right
-            if operator == "-":
-                return left - right
-            if operator == "*":
-                return left * right
-            if operator == "/":
-                return _Ratio(left, right, column)
-            return left // right if operator == "//" else left % right
+                result = left + right
+            elif operator == "-":
+                result = left - right
+            elif operator == "*":
+                result = left * right
+            else:
+                result = left // right if operator == "//" else left % right
+            return self.bounded(result, column)
         except ZeroDivisionError:
             raise self.error("division by zero", column) from None
         except IntegersError as error:
             raise self.error(str(error), column) from None
+
+    def bounded(self, value: int | Formula, column: int) -> int | Formula:
+        constant = value.constant if isinstance(value, Formula) else value
+        if constant is not None and constant.bit_length() > MAX_BITS:
+            raise self.error(f"a number of more than {MAX_BITS} bits", column)
+        return value
 
     def operand(self) -> Value:
         if self.kind == "sign" and self.sign in "+-":
@@ -180,8 +189,8 @@ class _Parser:
             if not isinstance(exponent, int) or exponent > MAX_POWER:
                 raise self.error(f"an exponent is a number from 0 to {MAX_POWER}", column)
             try:
-                base = self.plain(value)
-                return as_formula(base) ** exponent
+                power = as_formula(self.plain(value)) ** exponent
+                return self.bounded(power, column)
             except IntegersError as error:
                 raise self.error(str(error), column) from None
         return value

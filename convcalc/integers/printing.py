@@ -12,9 +12,11 @@ from .formulas import ATOMS, FLOOR, MAX, NAMED, QUOTIENT, SYMBOL, Formula
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .formulas import Atom, Monomial, Size, Terms
+    from .formulas import Atom, Key, Monomial, Size, Terms
 
 MAX_TEXT = 1 << 20  # characters of a formula's text and of the texts of all its parts
+_SHOWN_LIMIT = 1 << 12  # texts kept; a full table is emptied
+_MAX_BITS = 1 << 13  # of a coefficient; Python prints no more than about that
 
 
 def to_text(size: Size) -> str:
@@ -41,13 +43,27 @@ def to_latex(size: Size) -> str:
     return _Latex().text(size)
 
 
+_SHOWN: dict[Key, str] = {}
+
+
 def shown(formula: Formula) -> str:
     """`to_text`, or a description of a formula that is too large to print."""
-    try:
-        return to_text(formula)
-    except FormulaTooLargeError:
-        names = ", ".join(symbols(formula))
-        return f"<a formula of {len(atoms_of([formula])):,} parts in {names}>"
+    text = _SHOWN.get(formula.key)
+    if text is None:
+        try:
+            text = to_text(formula)
+        except FormulaTooLargeError:
+            names = ", ".join(symbols(formula))
+            text = f"<a formula of {len(atoms_of([formula])):,} parts in {names}>"
+        if len(_SHOWN) >= _SHOWN_LIMIT:
+            _SHOWN.clear()
+        _SHOWN[formula.key] = text
+    return text
+
+
+def short(number: int) -> str:
+    """A number in a message: Python refuses to print more than 4300 digits."""
+    return f"{number:,}" if number.bit_length() < 200 else f"a number of {number.bit_length()} bits"
 
 
 def definitions(*sizes: Size) -> dict[str, Formula]:
@@ -98,8 +114,13 @@ def _natural(text: str) -> tuple[object, ...]:
 class _Plain:
     """Writes a formula. Subclasses change the notation, not the order or the grouping."""
 
+    digits = "d"  # how numbers are formatted
+    floor_binds = False  # whether a floor may stand in a product as it is
+
     def number(self, value: int) -> str:
-        return str(value)
+        if value.bit_length() > _MAX_BITS:
+            raise FormulaTooLargeError(f"the text of {short(value)}")
+        return format(value, self.digits)
 
     def name(self, name: str) -> str:
         return name
@@ -115,8 +136,6 @@ class _Plain:
 
     def floor(self, numerator: str, bare: bool, divisor: str) -> str:
         return f"{numerator if bare else self.group(numerator)}//{divisor}"
-
-    floor_binds = False  # whether a floor may stand in a product as it is
 
     def call(self, function: str, arguments: list[str]) -> str:
         return f"{function}({', '.join(arguments)})"
@@ -224,8 +243,7 @@ class _Plain:
 
 
 class _Pretty(_Plain):
-    def number(self, value: int) -> str:
-        return f"{value:,}"
+    digits = ","
 
 
 class _Latex(_Plain):
