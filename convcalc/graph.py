@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Entry = int | str
 
 #: More nodes than this are no network but a mistake.
-MAX_NODES = 1_000_000
+MAX_NODES = 100_000
 
 
 class Scope:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from convcalc.errors import LayerError
-from convcalc.graph import Value
+from convcalc.graph import MAX_NODES, Value
 from convcalc.language.expressions import (
     Attribute,
     BrokenExpr,
@@ -28,7 +28,7 @@ from convcalc.language.expressions import (
     Unary,
     yaml_boolean,
 )
-from convcalc.language.faults import Absorbed, Fault
+from convcalc.language.faults import Absorbed, Exhausted, Fault
 from convcalc.language.foreign import argument_help, layer_help
 from convcalc.language.steps import Block, Definition
 from convcalc.language.values import (
@@ -61,9 +61,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: Repeats, loop rows: more than this is no network but a mistake.
-MOST_REPEATS = 1_000_000
-#: Calls of functions, list entries made and steps taken, in one network.
-MOST_WORK = 1_000_000
+MOST_REPEATS = MAX_NODES
+#: Steps taken and functions called in one network; sixteen entries of a list count as one.
+MOST_WORK = 300_000
 #: Frames of Python that nested blocks, functions and steps may take, about half of its limit.
 MOST_FRAMES = 450
 
@@ -123,6 +123,10 @@ class Evaluator:
             Chain: self.chain,
             BrokenExpr: self.broken,
         }
+        self.arguments: dict[type, Callable[[Any, Scope], Any]] = {
+            **self.handlers,
+            Decimal: self.double,
+        }
 
     def evaluate(self, expr: Expr, scope: Scope) -> Any:
         """The value of an expression. Raises Fault, or Absorbed where it was reported before."""
@@ -130,13 +134,14 @@ class Evaluator:
 
     # ---------------------------------------------------------------- bounds
 
-    def spend(self, amount: int, expr: Expr) -> None:
+    def spend(self, amount: int, start: int, end: int) -> None:
+        """Count work done at a place; raises Exhausted where it is too much."""
         self.work += amount
         if self.work > MOST_WORK:
-            raise Fault(
-                f"this design takes more than {MOST_WORK:,} steps to unroll",
-                expr.start,
-                expr.end,
+            raise Exhausted(
+                f"the design takes more than {MOST_WORK:,} steps to unroll",
+                start,
+                end,
                 "fewer repeats, or smaller lists",
             )
 
@@ -188,7 +193,7 @@ class Evaluator:
         entries = [handlers[e.__class__](e, scope) for e in expr.items]
         if POISON in entries:
             raise Absorbed
-        self.spend(len(entries), expr)
+        self.spend(len(entries) >> 4, expr.start, expr.end)
         return self.guard(expr, make_list, entries)
 
     def guard(self, expr: Expr, function: Callable[..., Any], *values: Any) -> Any:
@@ -232,7 +237,7 @@ class Evaluator:
             except ValueFault as fault:
                 raise Fault(fault.message, at, at + len(operator), fault.help) from None
         if left.__class__ is tuple:
-            self.spend(len(left), expr)
+            self.spend(len(left) >> 4, expr.start, expr.end)
         return left
 
     def logic(self, expr: Operation, scope: Scope) -> Any:
@@ -308,7 +313,7 @@ class Evaluator:
         parts = []
         for position, part in enumerate(expr.parts):
             value = self.solid(part, scope)
-            check_part(value, part, position)
+            check_part(value, part, position == 0)
             parts.append((value, part.start, part.end))
         return ChainLayer(parts)
 
@@ -359,14 +364,13 @@ class Evaluator:
         values = [self.solid(argument, scope) for argument in expr.positional]
         for fault in builtin_faults(callee, expr):
             raise fault
-        self.spend(1, expr)
         try:
             result = self.guard(expr, callee.function, *values)
         except OverflowError:
             message = f"{callee.name} of numbers that are too large"
             raise Fault(message, expr.start, expr.end) from None
-        if result.__class__ is tuple:
-            self.spend(len(result), expr)
+        size = len(result) >> 4 if result.__class__ is tuple else 0
+        self.spend(1 + size, expr.start, expr.end)
         return result
 
     def function(self, callee: Definition, expr: Call, scope: Scope) -> Any:
@@ -377,7 +381,7 @@ class Evaluator:
         given, _ = self.bind(callee.parameters, expr, scope)
         inner = Scope(given, self.globals)
         depth = callee.depth + 3
-        self.spend(1, expr)
+        self.spend(1, expr.start, expr.end)
         self.enter(depth, expr.start, expr.end, "functions")
         try:
             for parameter in callee.parameters:
@@ -392,28 +396,28 @@ class Evaluator:
 
     def op(self, cls: type[Op], expr: Call, scope: Scope) -> OpLayer:
         """A layer with its arguments; equal calls give the same op."""
+        handlers = self.arguments
+        positional = [handlers[a.__class__](a, scope) for a in expr.positional]
+        named = {k.name: handlers[k.value.__class__](k.value, scope) for k in expr.named}
         likes: tuple[Value, ...] = ()
-        positional = [self.argument(argument, scope) for argument in expr.positional]
-        named = {k.name: self.argument(k.value, scope) for k in expr.named}
-        if POISON in positional or POISON in named.values():
-            raise Absorbed
         if cls.likes:
             likes = self.take_likes(cls, expr, positional, named)
-        key = _op_key(cls, positional, named)
-        op = self._ops.get(key) if key is not None else None
+        values = (*positional, *named.values())
+        # The types are in the key because 1 == true == 1.0, which are different arguments.
+        key = (cls, values, tuple(map(type, values)), tuple(named))
+        op = self._ops.get(key)
         if op is None:
+            if POISON in values:
+                raise Absorbed
             op = self.make_op(cls, expr, positional, named)
-            if key is not None:
+            if not any(value.__class__ is tuple for value in values) or _whole_lists(values):
                 self._ops[key] = op
         paste = _pasted_kernel(cls, positional) if len(positional) > 2 else 0
         return OpLayer(op, likes, expr, paste)
 
-    def argument(self, expr: Expr, scope: Scope) -> Any:
-        """A layer's argument. A decimal is its double at once: no size depends on it."""
-        if expr.__class__ is Decimal:
-            assert isinstance(expr, Decimal)
-            return float(f"{expr.digits}e{expr.exponent}")
-        return self.handlers[expr.__class__](expr, scope)
+    def double(self, expr: Decimal, scope: Scope) -> float:
+        """A decimal as a layer's argument: its double at once, as no size depends on it."""
+        return float(f"{expr.digits}e{expr.exponent}")
 
     def make_op(
         self, cls: type[Op], expr: Call, positional: list[Any], named: dict[str, Any]
@@ -520,12 +524,12 @@ def not_callable(expr: Call, callee: Any) -> Fault:
     return Fault(message, expr.callee.start, expr.callee.end, help)
 
 
-def check_part(value: Any, part: Expr, position: int) -> None:
+def check_part(value: Any, part: Expr, first: bool) -> None:
     """Whether a value can stand in a chain: a layer anywhere, a named output at the beginning."""
     if is_layer(value):
         return
     if isinstance(value, Value):
-        if position == 0:
+        if first:
             return
         raise Fault(
             "a named output can only begin a chain: what flows before it would be lost",
@@ -671,19 +675,11 @@ def builtin_faults(callee: Builtin, expr: Call) -> Iterator[Fault]:
 # --------------------------------------------------------------------------------- ops
 
 
-def _op_key(cls: type[Op], positional: list[Any], named: dict[str, Any]) -> Any:
-    """A key that is equal for equal calls; None where there is none. true and 1 differ."""
-    if named:
-        items = tuple(named.items())
-        values = (*positional, *named.values())
-    else:
-        items = ()
-        values = (*positional,)
-    types = tuple([v.__class__ for v in values])
-    for value in values:
-        if value.__class__ is tuple and not all(v.__class__ is int for v in value):
-            return None
-    return (cls, types, tuple(positional), items)
+def _whole_lists(values: tuple[Any, ...]) -> bool:
+    """Whether all lists among them hold whole numbers alone: equal ones are then the same."""
+    return all(
+        entry.__class__ is int for value in values if value.__class__ is tuple for entry in value
+    )
 
 
 def _pasted_kernel(cls: type[Op], positional: list[Any]) -> int:

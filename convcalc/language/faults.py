@@ -70,6 +70,10 @@ class Fault(Exception):
         self.notes = tuple(notes)
 
 
+class Exhausted(Fault):
+    """A bound on the whole design was passed: nothing more is unrolled."""
+
+
 class Absorbed(Exception):
     """What is asked for depends on something that was reported already: say nothing more."""
 

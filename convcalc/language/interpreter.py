@@ -7,22 +7,24 @@ over steps; only nesting (blocks in blocks, branches in branches) recurses, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from convcalc.errors import LayerError, Place, Problem
-from convcalc.graph import Graph, GraphBuilder, Value, context_notes
+from convcalc.graph import MAX_NODES, Graph, GraphBuilder, Value, context_notes
 from convcalc.language.evaluation import (
     MOST_REPEATS,
+    MOST_WORK,
     Evaluator,
     Scope,
     check_part,
 )
-from convcalc.language.expressions import Binding, BrokenExpr, Chain, Expr, ListExpr
-from convcalc.language.faults import Absorbed, Fault, Problems, Text
+from convcalc.language.expressions import Binding, Chain, Expr, ListExpr
+from convcalc.language.faults import Absorbed, Exhausted, Fault, Problems, Text
 from convcalc.language.figures import Claim
 from convcalc.language.steps import (
     Block,
     Body,
+    BrokenStep,
     Design,
     DoStep,
     Entry,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.graph import Entry as Size
+    from convcalc.graph import ScopeKind
 
 _JOINS = {kind: REGISTRY[kind.capitalize()] for kind in ("add", "mul", "concat")}
 _SPLIT = REGISTRY["Split"]
@@ -82,6 +85,15 @@ class Interpreter:
             ForStep: self.loop,
             IfStep: self.choice,
             DoStep: self.do,
+            BrokenStep: self.broken,
+        }
+        self.appliers: dict[type, Callable[[Any, Any, int, int], Any]] = {
+            OpLayer: self.add_layer,
+            type: self.add_bare,
+            BlockLayer: self.call_block,
+            Block: self.bare_block,
+            Repeat: self.repeat,
+            ChainLayer: self.chain,
         }
 
     # ---------------------------------------------------------------- faults, places
@@ -97,10 +109,12 @@ class Interpreter:
         scope = self.builder.scope
         fault.notes = (*context_notes(scope), *fault.notes)
         self.problems.fault(self.text, fault)
-        if len(self.problems) > 200:
+        if len(self.problems) > 200 or isinstance(fault, Exhausted):
             raise TooMany
 
     def layer_fault(self, error: LayerError, start: int, end: int, into: Sequence[Value]) -> Fault:
+        if len(self.builder) >= MAX_NODES:
+            return Exhausted(error.message, start, end, "fewer repeats")
         flowing = " and ".join(show_shape(v.shape) for v in into)
         notes = [*error.notes, f"what flows in: {flowing}"] if flowing else error.notes
         return Fault(error.message, start, end, error.help, notes)
@@ -140,9 +154,7 @@ class Interpreter:
         values = {}
         for entry in entries:
             assert entry.body is not None
-            self.builder.push("part", entry.name, (), self.place(entry.start, entry.end))
-            values[entry.name] = self.body(entry.body, result, scope)
-            self.builder.pop()
+            values[entry.name] = self.part(entry.name, entry.body, result, scope)
         return values
 
     def nothing_lost(self, graph: Graph) -> None:
@@ -161,40 +173,45 @@ class Interpreter:
 
     def body(self, body: Body, value: Any, scope: Scope) -> Any:
         """What flows out of a body when `value` flows in."""
-        handlers = self.handlers
         evaluator = self.evaluator
+        evaluator.enter(4, body.start, body.end, "steps")
+        for step in body.steps:
+            if step.binding is not None or step.claims:
+                value = self.named_step(step, value, scope)
+            else:
+                value = self.step(step, value, scope)
+        evaluator.leave(4)
+        return value
+
+    def step(self, step: Step, value: Any, scope: Scope) -> Any:
+        """What flows out of one step; POISON where it is at fault."""
+        evaluator = self.evaluator
+        evaluator.work += 1
+        depth = evaluator.frames
         try:
-            evaluator.enter(4, body.start, body.end, "steps")
+            if evaluator.work > MOST_WORK:
+                evaluator.spend(0, step.start, step.end)
+            return self.handlers[step.__class__](step, value, scope)
         except Fault as fault:
             self.report(fault)
-            return POISON
-        for step in body.steps:
-            handler = handlers.get(step.__class__)
-            if handler is None:  # broken
-                value = POISON
-                self.poison(step.binding, scope)
-                continue
-            binding = step.binding
-            first = len(self.builder)
-            if binding is not None:
-                label = self.label(binding, scope)
-                self.builder.push("block", label, (), self.place(binding.start, binding.end))
-            try:
-                evaluator.work += 1
-                if evaluator.work > 1000:
-                    evaluator.spend(0, _spot(step))
-                value = handler(step, value, scope)
-            except Fault as fault:
-                self.report(fault)
-                value = POISON
-            except Absorbed:
-                value = POISON
-            if binding is not None:
-                self.builder.pop()
-                self.define(binding, value, scope)
-            if step.claims and value is not POISON:
-                self.claim(step, value, first, scope)
-        evaluator.leave(4)
+        except Absorbed:
+            pass
+        evaluator.frames = depth
+        return POISON
+
+    def named_step(self, step: Step, value: Any, scope: Scope) -> Any:
+        """A step whose result has a name, an expectation or both."""
+        binding = step.binding
+        first = len(self.builder)
+        if binding is not None:
+            label = self.label(binding, scope)
+            self.builder.push("block", label, (), self.place(binding.start, binding.end))
+        value = self.step(step, value, scope)
+        if binding is not None:
+            self.builder.pop()
+            self.define(binding, value, scope)
+        if value is not POISON:
+            self.claim(step, value, first, scope)
         return value
 
     def label(self, binding: Binding, scope: Scope) -> str:
@@ -208,12 +225,6 @@ class Interpreter:
             return self.evaluator.evaluate(binding.index, scope)
         except (Fault, Absorbed):
             return POISON  # `define` reports it
-
-    def poison(self, binding: Binding | None, scope: Scope) -> None:
-        if binding is not None and binding.index is None:
-            scope.names[binding.name] = POISON
-        elif binding is not None:
-            scope.frame.names[binding.name] = POISON
 
     def define(self, binding: Binding, value: Any, scope: Scope) -> None:
         """Give a result its name: `x` in the loop or block at hand, `x[i]` in the whole block."""
@@ -266,58 +277,53 @@ class Interpreter:
 
     def flow(self, expr: Expr, value: Any, scope: Scope) -> Any:
         """What comes out of an expression's layers when `value` flows in."""
-        evaluator = self.evaluator
+        handlers = self.evaluator.handlers
+        appliers = self.appliers
+        depth = self.evaluator.frames
         parts = expr.parts if isinstance(expr, Chain) else (expr,)
-        for position, part in enumerate(parts):
+        for part in parts:
             try:
-                layer = evaluator.evaluate(part, scope)
-                if layer is POISON:
+                layer = handlers[part.__class__](part, scope)
+                applier = appliers.get(layer.__class__)
+                if applier is not None:
+                    value = applier(layer, value, part.start, part.end)
+                elif layer is POISON:
                     value = POISON
-                    continue
-                if isinstance(layer, Value) and position == 0:
+                else:
+                    check_part(layer, part, part is parts[0])
                     value = layer
-                    continue
-                check_part(layer, part, position)
-                value = self.apply(layer, value, part.start, part.end)
             except Fault as fault:
                 self.report(fault)
                 value = POISON
+                self.evaluator.frames = depth
             except Absorbed:
                 value = POISON
+                self.evaluator.frames = depth
         return value
 
-    def apply(self, layer: Any, value: Any, start: int, end: int) -> Any:
-        """What comes out of a layer, block, repeat or chain. Raises Fault."""
-        if isinstance(layer, OpLayer):
-            return self.add(layer.op, value, layer, start, end)
-        if isinstance(layer, type):
-            return self.add(self.evaluator.bare_op(layer, start, end), value, None, start, end)
-        if isinstance(layer, BlockLayer):
-            return self.block(layer.block, layer.given, layer.shown, value, start, end)
-        if isinstance(layer, Block):
-            return self.block(layer, {}, (), value, start, end)
-        if isinstance(layer, Repeat):
-            return self.repeat(layer, value)
-        assert isinstance(layer, ChainLayer)
-        self.evaluator.enter(2, start, end, "chains")
+    # ---------------------------------------------------------------- one method a kind of layer
+
+    def add_layer(self, layer: OpLayer, value: Any, start: int, end: int) -> Any:
+        """A layer with its arguments. Raises Fault."""
+        if value is POISON:
+            return POISON
         try:
-            for position, (part, part_start, part_end) in enumerate(layer.parts):
-                if isinstance(part, Value) and position == 0:
-                    value = part
-                else:
-                    value = self.apply(part, value, part_start, part_end)
-        finally:
-            self.evaluator.leave(2)
-        return value
+            if layer.paste:
+                self.check_paste(layer, value, start, end)
+            return self.builder.add(layer.op, value, *layer.likes, place=self.place(start, end))
+        except LayerError as error:
+            if layer.call is not None and error.argument:
+                for keyword in layer.call.named:
+                    if keyword.name == error.argument:
+                        start, end = keyword.value.start, keyword.value.end
+            raise self.layer_fault(error, start, end, (value, *layer.likes)) from None
 
-    def add(self, op: Op, value: Any, layer: OpLayer | None, start: int, end: int) -> Any:
-        """One layer more in the graph."""
-        likes: tuple[Value, ...] = ()
-        if layer is not None:
-            likes = layer.likes
-        elif op.likes:
+    def add_bare(self, cls: type[Op], value: Any, start: int, end: int) -> Any:
+        """A layer that was not called. Raises Fault."""
+        op = self.evaluator.bare_op(cls, start, end)
+        if op.likes:
             raise Fault(
-                f"{op.name()} needs {', '.join(a.name for a in op.arguments)}",
+                f"{op.name()} needs {' and '.join(a.name for a in op.arguments if a.required)}",
                 start,
                 end,
                 f"write {op.signature()}",
@@ -325,15 +331,24 @@ class Interpreter:
         if value is POISON:
             return POISON
         try:
-            if layer is not None and layer.paste:
-                self.check_paste(layer, value, start, end)
-            return self.builder.add(op, value, *likes, place=self.place(start, end))
+            return self.builder.add(op, value, place=self.place(start, end))
         except LayerError as error:
-            if layer is not None and layer.call is not None and error.argument:
-                for keyword in layer.call.named:
-                    if keyword.name == error.argument:
-                        start, end = keyword.value.start, keyword.value.end
-            raise self.layer_fault(error, start, end, (value, *likes)) from None
+            raise self.layer_fault(error, start, end, (value,)) from None
+
+    def call_block(self, layer: BlockLayer, value: Any, start: int, end: int) -> Any:
+        return self.block(layer.block, layer.given, layer.shown, value, start, end)
+
+    def bare_block(self, block: Block, value: Any, start: int, end: int) -> Any:
+        return self.block(block, {}, (), value, start, end)
+
+    def chain(self, layer: ChainLayer, value: Any, start: int, end: int) -> Any:
+        self.evaluator.enter(2, start, end, "chains")
+        for part, part_start, part_end in layer.parts:
+            applier = self.appliers.get(part.__class__)
+            # What is no layer is a named output, at the beginning: check_part has looked.
+            value = applier(part, value, part_start, part_end) if applier else part
+        self.evaluator.leave(2)
+        return value
 
     def check_paste(self, layer: OpLayer, value: Value, start: int, end: int) -> None:
         """`Conv2d(3, 64, 7)` on 3 channels: a torch.nn call, pasted with its in_channels."""
@@ -357,7 +372,7 @@ class Interpreter:
         self,
         block: Block,
         given: dict[str, Any],
-        shown: Sequence[tuple[str, Any]],
+        arguments: Sequence[tuple[str, Any]],
         value: Any,
         start: int,
         end: int,
@@ -370,8 +385,7 @@ class Interpreter:
             around = [s.label for s in self.builder.scope.chain() if s.kind == "block"]
             fault.message += f": … → {' → '.join([*around[-4:], block.name])}"
             raise
-        values = [(n, v if isinstance(v, Value) else show(v)) for n, v in shown]
-        self.builder.push("block", block.name, values, self.place(start, end))
+        self.builder.push("block", block.name, _shown(arguments), self.place(start, end))
         try:
             names = {**given, "input": value}
             scope = Scope(names, evaluator.globals)
@@ -379,18 +393,22 @@ class Interpreter:
                 if parameter.name in names:
                     continue
                 if parameter.default is None:
-                    required = [p.name for p in block.parameters if p.default is None]
-                    raise Fault(
-                        f"{block.name} needs {' and '.join(required)}",
-                        start,
-                        end,
-                        f"write {block.name}({', '.join(required)})",
-                    )
+                    raise self.missing(block, start, end)
                 names[parameter.name] = self.default(parameter.default, scope)
-            return self.body(block.body, value, scope)
+            result = self.body(block.body, value, scope)
         finally:
             self.builder.pop()
-            evaluator.leave(4)
+        evaluator.leave(4)
+        return result
+
+    def missing(self, block: Block, start: int, end: int) -> Fault:
+        required = [p.name for p in block.parameters if p.default is None]
+        return Fault(
+            f"{block.name} needs {' and '.join(required)}",
+            start,
+            end,
+            f"write {block.name}({', '.join(required)})",
+        )
 
     def default(self, expr: Expr, scope: Scope) -> Any:
         try:
@@ -401,27 +419,30 @@ class Interpreter:
             pass
         return POISON
 
-    def repeat(self, layer: Repeat, value: Any) -> Any:
+    def repeat(self, layer: Repeat, value: Any, start: int, end: int) -> Any:
         inner, start, end = layer.layer, layer.start, layer.end
-        self.evaluator.enter(2, start, end, "repeats")
-        try:
-            if layer.count == 1:
-                return self.apply(inner, value, start, end)
-            push, pop = self.builder.push, self.builder.pop
-            place = self.place(start, end)
-            for number in range(1, layer.count + 1):
-                self.evaluator.work += 1
-                push("repeat", "", (("repeat", number),), place)
-                try:
-                    value = self.apply(inner, value, start, end)
-                finally:
-                    pop()
-                if value is POISON:
-                    return POISON  # the others would say the same
-            self.evaluator.spend(0, _spot(layer))
-        finally:
-            self.evaluator.leave(2)
+        applier = self.appliers.get(inner.__class__)
+        assert applier is not None
+        if layer.count == 1:
+            return applier(inner, value, start, end)
+        evaluator = self.evaluator
+        push, pop = self.builder.push, self.builder.pop
+        place = self.place(start, end)
+        evaluator.enter(2, start, end, "repeats")
+        for number in range(1, layer.count + 1):
+            evaluator.spend(1, start, end)
+            push("repeat", "", (("", number),), place)
+            try:
+                value = applier(inner, value, start, end)
+            finally:
+                pop()
+            if value is POISON:
+                break  # the others would say the same
+        evaluator.leave(2)
         return value
+
+    def broken(self, step: BrokenStep, value: Any, scope: Scope) -> Any:
+        raise Absorbed
 
     def do(self, step: DoStep, value: Any, scope: Scope) -> Any:
         return self.body(step.body, value, scope)
@@ -448,7 +469,7 @@ class Interpreter:
         for number, row in enumerate(rows):
             spot: Expr | ForStep = literal[number] if literal is not None else step
             names = self.row(step, row, spot)
-            shown = tuple((n, v if isinstance(v, Value) else show(v)) for n, v in names.items())
+            shown = _shown(names.items())
             self.builder.push("loop", "", shown, self.place(spot.start, spot.end))
             try:
                 value = self.body(step.body, value, Scope(names, scope, inner=True))
@@ -513,10 +534,23 @@ class Interpreter:
         return self.joined(self.add_op, [result, other], step.start, step.end)
 
     def part(self, label: str, body: Body, value: Any, scope: Scope) -> Any:
-        self.builder.push("part", label, (), self.place(body.start, body.end))
-        result = self.body(body, value, scope)
-        self.builder.pop()
-        return result
+        return self.scoped("part", label, (), body, value, scope)
+
+    def scoped(
+        self,
+        kind: ScopeKind,
+        label: str,
+        values: Sequence[tuple[str, Any]],
+        body: Body,
+        value: Any,
+        scope: Scope,
+    ) -> Any:
+        """A body that is a part of its own in paths and tables."""
+        self.builder.push(kind, label, values, self.place(body.start, body.end))
+        try:
+            return self.body(body, value, scope)
+        finally:
+            self.builder.pop()
 
     def no_projection(self, step: ResidualStep, value: Value, result: Value) -> Fault:
         before, after = value.shape, result.shape
@@ -541,10 +575,7 @@ class Interpreter:
             inputs = self.split(step, value, scope)
         values = []
         for number, (branch, start) in enumerate(zip(step.branches, inputs, strict=True), 1):
-            place = self.place(branch.start, branch.end)
-            self.builder.push("branch", "", (("branch", number),), place)
-            values.append(self.body(branch, start, scope))
-            self.builder.pop()
+            values.append(self.scoped("branch", "", (("", number),), branch, start, scope))
         op = self.add_op
         if step.kind != "add":
             op = self.join_op(step, scope)
@@ -616,8 +647,12 @@ class Interpreter:
         return shares
 
 
-def _spot(step: Step | Repeat) -> Expr:
-    return BrokenExpr(step.start, step.end)
+def _shown(arguments: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Arguments as paths and tables show them: numbers and values as they are, others as text."""
+    return [
+        (name, value if value.__class__ is int or value.__class__ is Value else show(value))
+        for name, value in arguments
+    ]
 
 
 def claimed_shape(claim: Claim, evaluator: Evaluator, scope: Scope) -> tuple[int, ...]:

@@ -312,8 +312,8 @@ def _on_others(operator: str, left: Any, right: Any) -> Any:
             help += "; a step on a line of its own begins with a dash and a space: '- '"
         raise ValueFault(f"{operator!r} does not work on layers", help)
     wrong = right if is_number(left) else left
-    help = "write .channels behind it" if isinstance(wrong, Value) else None
-    raise ValueFault(f"{operator!r} needs numbers, not {kind(wrong)}", help)
+    channels = "write .channels behind it" if isinstance(wrong, Value) else None
+    raise ValueFault(f"{operator!r} needs numbers, not {kind(wrong)}", channels)
 
 
 def negate(value: Any) -> Any:
