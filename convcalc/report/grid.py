@@ -15,6 +15,8 @@ ELLIPSIS = "…"
 #: The least width to which the column that gives way is cut.
 LEAST = 16
 
+# Our own signs, each one column wide.
+_SINGLE = str.maketrans(dict.fromkeys("×–─│├└→…·−█▏▎▍▌▋▊▉", " "))
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -36,7 +38,7 @@ PLAIN = Style(False)
 
 def text_width(text: str) -> int:
     """How many columns of a terminal the text takes."""
-    if text.isascii():
+    if text.isascii() or text.translate(_SINGLE).isascii():
         return len(text)
     from unicodedata import combining, east_asian_width
 
