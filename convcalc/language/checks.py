@@ -493,6 +493,7 @@ class _Checker:
             faults = signature_faults(REGISTRY[name], expr)
         elif name in BUILTINS:
             faults = builtin_faults(BUILTINS[name], expr)
+        expr.checked = name not in design.vars
         for fault in faults:
             expr.faulty = True
             self.report(fault)

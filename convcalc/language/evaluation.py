@@ -62,8 +62,8 @@ if TYPE_CHECKING:
 
 #: Repeats, loop rows: more than this is no network but a mistake.
 MOST_REPEATS = MAX_NODES
-#: Steps taken and functions called in one network; sixteen entries of a list count as one.
-MOST_WORK = 300_000
+#: Steps taken, blocks and functions called in one network; sixteen entries of a list count as one.
+MOST_WORK = 120_000
 #: Frames of Python that nested blocks, functions and steps may take, about half of its limit.
 MOST_FRAMES = 450
 
@@ -338,7 +338,7 @@ class Evaluator:
     def check(self, callee: Block | Definition | type[Op], expr: Call) -> None:
         """Once for each pair of call and callee: do the arguments fit the signature?"""
         key = (id(expr), id(callee))
-        if key in self._checked:
+        if expr.checked or key in self._checked:
             return
         for fault in signature_faults(callee, expr):
             raise fault
@@ -381,7 +381,7 @@ class Evaluator:
         given, _ = self.bind(callee.parameters, expr, scope)
         inner = Scope(given, self.globals)
         depth = callee.depth + 3
-        self.spend(1, expr.start, expr.end)
+        self.spend(2, expr.start, expr.end)
         self.enter(depth, expr.start, expr.end, "functions")
         try:
             for parameter in callee.parameters:

@@ -92,12 +92,13 @@ class Keyword:
 
 
 class Call(Expr):
-    __slots__ = ("callee", "faulty", "named", "positional")
+    __slots__ = ("callee", "checked", "faulty", "named", "positional")
 
     def __init__(
         self, callee: Name, positional: list[Expr], named: list[Keyword], start: int, end: int
     ) -> None:
         self.faulty = False  # set where a check has reported it
+        self.checked = False  # set where its arguments are known to fit what it always calls
         self.callee = callee
         self.positional = positional
         self.named = named

@@ -379,6 +379,7 @@ class Interpreter:
     ) -> Any:
         """A block's body, in a scope of its own that holds its parameters and `input`."""
         evaluator = self.evaluator
+        evaluator.spend(1, start, end)
         try:
             evaluator.enter(4, start, end, "blocks")
         except Fault as fault:
@@ -423,9 +424,12 @@ class Interpreter:
         inner, start, end = layer.layer, layer.start, layer.end
         applier = self.appliers.get(inner.__class__)
         assert applier is not None
-        if layer.count == 1:
-            return applier(inner, value, start, end)
         evaluator = self.evaluator
+        if layer.count == 1:
+            evaluator.enter(2, start, end, "repeats")
+            value = applier(inner, value, start, end)
+            evaluator.leave(2)
+            return value
         push, pop = self.builder.push, self.builder.pop
         place = self.place(start, end)
         evaluator.enter(2, start, end, "repeats")
