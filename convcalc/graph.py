@@ -431,6 +431,8 @@ def context_notes(scope: Scope) -> list[str]:
         if text:
             line = f", line {part.place.line}" if part.place else ""
             notes.append(f"in {text}{line}")
+    if len(notes) > 12:
+        notes[6:-6] = [f"… {len(notes) - 12} more …"]
     return notes
 
 
