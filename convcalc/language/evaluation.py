@@ -46,6 +46,7 @@ from convcalc.language.values import (
     exact,
     is_layer,
     kind,
+    large,
     make_list,
     negate,
     normal,
@@ -150,7 +151,12 @@ class Evaluator:
         self.frames += frames
         if self.frames > MOST_FRAMES:
             self.frames -= frames
-            raise Fault(f"{what} nested too deeply", start, end, "recursion is not possible")
+            raise Fault(
+                f"{what} nested too deeply",
+                start,
+                end,
+                "about 50 blocks, functions and chains can stand in one another",
+            )
 
     def leave(self, frames: int) -> None:
         self.frames -= frames
@@ -274,7 +280,7 @@ class Evaluator:
             )
         if count > MOST_REPEATS:
             raise Fault(
-                f"{show(count)} repeats; {MOST_REPEATS:,} are the most",
+                f"{large(count)} repeats; {MOST_REPEATS:,} are the most",
                 count_expr.start,
                 count_expr.end,
             )
@@ -571,7 +577,6 @@ def signature_faults(callee: Block | Definition | type[Op], expr: Call) -> Itera
     names = [name for name, _ in parameters]
     is_op = not isinstance(callee, (Block, Definition))
     label = expr.callee.name if not isinstance(callee, type) else callee.__name__
-    signature = callee.signature() if isinstance(callee, type) else _signature(callee)
     most, inferred = len(names), ""
     if isinstance(callee, type):
         inferred = callee.inferred
@@ -588,7 +593,7 @@ def signature_faults(callee: Block | Definition | type[Op], expr: Call) -> Itera
                 f"{label} takes {_count(most)}, not {len(expr.positional)}",
                 extra.start,
                 expr.positional[-1].end,
-                f"write {signature}",
+                f"write {_signature(callee)}",
             )
         )
         return
@@ -609,7 +614,7 @@ def signature_faults(callee: Block | Definition | type[Op], expr: Call) -> Itera
                 f"{label} has no argument {name!r}",
                 keyword.start,
                 keyword.end,
-                help or f"write {signature}",
+                help or f"write {_signature(callee)}",
             )
             return
     missing = [name for name, required in parameters if required and name not in given]
@@ -618,7 +623,7 @@ def signature_faults(callee: Block | Definition | type[Op], expr: Call) -> Itera
             f"{label} needs {' and '.join(missing)}",
             expr.callee.start,
             expr.callee.end,
-            f"write {signature}",
+            f"write {_signature(callee)}",
         )
 
 
@@ -648,7 +653,9 @@ def _too_many(
     return message, start, end, help
 
 
-def _signature(callee: Block | Definition) -> str:
+def _signature(callee: Block | Definition | type[Op]) -> str:
+    if isinstance(callee, type):
+        return callee.signature()
     parts = [p.name if p.default is None else f"{p.name}=…" for p in callee.parameters or ()]
     return f"{callee.name}({', '.join(parts)})" if parts else callee.name
 

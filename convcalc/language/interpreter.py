@@ -43,6 +43,7 @@ from convcalc.language.values import (
     OpLayer,
     Repeat,
     kind,
+    large,
     show,
     truth,
 )
@@ -484,7 +485,7 @@ class Interpreter:
     def counted(self, count: int, step: ForStep) -> range:
         if not 0 <= count <= MOST_REPEATS:
             raise Fault(
-                f"a loop of {show(count)} rounds; 0 to {MOST_REPEATS:,} are possible",
+                f"a loop of {large(count)} rounds; 0 to {MOST_REPEATS:,} are possible",
                 step.rows.start,
                 step.rows.end,
             )

@@ -537,7 +537,8 @@ def explain(text: Text, error: yaml.MarkedYAMLError, problems: Problems) -> None
     elif "alias" in context or "anchor" in context:
         what = "aliases (*)" if "alias" in context else "anchors (&)"
         start = opened.index if opened else at
-        problems.at(text, start, start + 1, f"{what} are not part of the language")
+        help = "quote an expression with * or & that YAML would take for one"
+        problems.at(text, start, start + 1, f"{what} are not part of the language", help)
     elif "directive" in context or "YAML document" in problem:
         problems.at(text, at, at + 1, "directives (%) are not part of the language", "remove it")
     elif "block scalar" in context:

@@ -196,6 +196,11 @@ def show(value: object) -> str:
     return _show_number(value)
 
 
+def large(number: int) -> str:
+    """A whole number with its thousands apart, shortened where it is very long."""
+    return f"{number:,}" if number.bit_length() < 80 else _show_number(number)
+
+
 def _show_number(value: object) -> str:
     """A whole number or Fraction; a decimal that ends is shown as one."""
     if value.__class__.__name__ == "Fraction":
@@ -277,7 +282,7 @@ def power(base: Any, exponent: Any) -> Any:
     """Exact for a whole exponent, a float for others. Exponents are bounded."""
     if exponent.__class__ is int:
         if abs(exponent) > MOST_EXPONENT:
-            raise ValueFault(f"an exponent of {show(exponent)}; {MOST_EXPONENT} is the most")
+            raise ValueFault(f"an exponent of {large(exponent)}; {MOST_EXPONENT} is the most")
         if base.__class__ is float:
             return normal(base**exponent)
         bits = max(abs(base.numerator), base.denominator).bit_length()
