@@ -70,7 +70,7 @@ def test_formulas_are_not_numbers():
         with pytest.raises(TypeError):
             H + wrong
         with pytest.raises(TypeError):
-            wrong * H if wrong != [1] else H // wrong
+            wrong * H
         assert wrong != H
     with pytest.raises(TypeError):
         H**0.5
@@ -180,7 +180,6 @@ def test_helpers():
     assert ceil_div(7, W)(W=2) == 4
     assert minimum(3, 1, 2) == 1
     assert maximum(3) == 3
-    assert maximum(H, 1) is not None
     assert to_text(maximum(H, 1)) == "H"  # H is at least 1
     assert maximum(H - H, 1) == 1
     assert to_text(maximum(H + W, H + 5)) == "H + max(5, W)"
@@ -232,7 +231,6 @@ def test_names():
     assert [str(names.name(H - H // 2, "h")), str(names.name(half // 2, "h"))] == ["h3", "h4"]
     assert str(names.name(W // 2, "w")) == "w1"
     assert names.name(7, "h") == 7
-    assert names.name(H, "h") is not None
     assert str(names.name(H, "h")) == "H"
     assert names.name(half, "h") is half
     assert names.name(H - H + 4, "h") == 4
@@ -252,7 +250,7 @@ def test_names():
     assert names.adopt(3) == 3
 
 
-def test_named_keeps_the_first_of_equal_values_only_by_key():
+def test_named_sizes_are_interned_and_expanded():
     assert named(H // 2, "h1").key == named(H // 2, "h1").key
     assert named(named(H // 2, "h1") // 2, "h2").definition.key == (H // 4).key
 
