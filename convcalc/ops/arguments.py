@@ -60,6 +60,10 @@ class Argument:
         """What a literal value looks like, as JSON Schema."""
         raise NotImplementedError
 
+    def write(self, value: Any) -> str:
+        """A value, converted or not, as it is written in the language."""
+        return value if isinstance(value, str) else show(value)
+
     def wrong(self, value: Any, help: str | None = None) -> LayerError:
         return LayerError(
             f"{self.name} must be {self.describe}, not {show(value)}", help, argument=self.name
@@ -73,7 +77,8 @@ def show(value: Any) -> str:
     if value is True or value is False:
         return str(value).lower()
     if isinstance(value, (tuple, list)):
-        return "(" + ", ".join(map(show, value)) + ")"
+        inner = ", ".join(map(show, value))
+        return f"({inner})" if len(value) > 1 else f"[{inner}]"
     if isinstance(value, str):
         return repr(value)
     if isinstance(value, float):
@@ -169,6 +174,11 @@ class Sizes(Argument):
                 raise self.wrong(value)
         return entries
 
+    def write(self, value: Any) -> str:
+        if isinstance(value, (tuple, list)) and value and all(v == value[0] for v in value):
+            value = value[0] if value[0] is not None else value
+        return super().write(value)
+
     def schema(self, spatial: int) -> dict[str, Any]:
         number: dict[str, Any] = {"type": "integer"}
         if self.minimum is not None:
@@ -215,6 +225,11 @@ class Lengths(Argument):
         if sum(isinstance(entry, int) and entry == -1 for entry in value) > 1:
             raise self.wrong(value)
         return tuple(value)
+
+    def write(self, value: Any) -> str:
+        if isinstance(value, (tuple, list)):
+            return f"[{', '.join(map(show, value))}]"
+        return super().write(value)
 
     def _check(self, entry: Any, value: Any) -> None:
         if not is_whole(entry):

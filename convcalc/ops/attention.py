@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcalc.errors import LayerError
-from convcalc.integers import ceil_div, product
+from convcalc.integers import ceil_div, minimum, product
 from convcalc.ops.arguments import axis, count, flag, like, real, sizes
 from convcalc.ops.base import (
     AXES,
@@ -27,16 +27,47 @@ if TYPE_CHECKING:
 
 
 class BlockWindow(Window):
-    """Output i reads the `size` rows of the block in which it lies; blocks lie side by side.
+    """Output i reads all rows of the block of `size` rows in which it lies.
 
-    As a Window it is what any output of a block may read: `size` − 1 rows to both sides.
+    Blocks begin at shift + b·size for whole b; what lies before `shift` is a block of its own. As a
+    Window it is what any output may read: size − 1 rows to both sides.
     """
 
-    __slots__ = ("size",)
+    __slots__ = ("shift", "size")
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: Size, shift: Size = 0) -> None:
         super().__init__(2 * size - 1, 1, size - 1, size - 1)
         self.size = size
+        self.shift = shift
+
+    def rows(self, index: int) -> range:
+        """The rows that output `index` reads, if all is in numbers; some may be past the ends."""
+        size, shift = self.size, self.shift
+        assert isinstance(size, int)
+        assert isinstance(shift, int)
+        first = (index - shift) // size * size + shift
+        return range(first, first + size)
+
+
+class GridWindow(Window):
+    """Output i reads `count` rows spread over the whole axis: i modulo step, and every step-th.
+
+    As a Window it is GLOBAL.
+    """
+
+    __slots__ = ("count", "step")
+
+    def __init__(self, count: Size, step: Size) -> None:
+        super().__init__(0)
+        self.count = count
+        self.step = step
+
+    def rows(self, index: int) -> range:
+        """The rows that output `index` reads, if all is in numbers."""
+        count, step = self.count, self.step
+        assert isinstance(count, int)
+        assert isinstance(step, int)
+        return range(index % step, count * step, step)
 
 
 # ---------------------------------------------------------------------------- tokens
@@ -51,6 +82,7 @@ class Tokens(Op):
 
     family = "attention"
     layout = "channels"
+    places = "folded"
 
     def check(self, *shapes: Shape) -> None:
         if not 3 <= len(shapes[0]) <= 5:
@@ -85,6 +117,7 @@ class TokensToImage(Op):
     family = "attention"
     layout = "any"  # tokens, and a `like` that has channels first: output_layout looks
     inputs = 2
+    places = "restored"
 
     like = like(doc="a value with channels first; its sizes are taken, nothing else of it")
 
@@ -146,12 +179,17 @@ class ClassToken(_OnTokens):
     Source: Dosovitskiy et al. 2021, arXiv:2010.11929; torchvision/models/vision_transformer.py.
     """
 
+    places = "lost"
+
     def output(self, *shapes: Shape) -> Shape:
         n, length, features = shapes[0]
         return (n, length + 1, features)
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return [Tensor("class_token", (1, 1, shapes[0][2]))]
+
+    def windows(self, *shapes: Shape) -> list[Window]:
+        return [Window(1, before=1)]  # token i is what was token i − 1, the first is none
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.ClassToken(shapes[0][2])
@@ -176,6 +214,8 @@ class TakeToken(_OnTokens):
 
     N×L×E → N×E. PyTorch: x[:, index].
     """
+
+    places = "lost"
 
     index = count(0, minimum=0, doc="which token, from 0")
 
@@ -347,7 +387,14 @@ class WindowAttention(Op):
         return positions * channels * (4 * channels + 2 * places)
 
     def windows(self, *shapes: Shape) -> list[Window]:
-        return [BlockWindow(window) for window in self.window_size]
+        windows: list[Window] = []
+        for size, window, shift in zip(
+            shapes[0][2:], self.window_size, self.shift_size, strict=True
+        ):
+            # 0 where there is one window, else the shift
+            moved = minimum(shift, (ceil_div(size, window) - 1) * shift)
+            windows.append(BlockWindow(window, moved))
+        return windows
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.WindowAttention(shapes[0][1], **self.given())
@@ -421,9 +468,10 @@ class RelativePositionAttention(Op):
         return n * product(spatial) * channels * (4 * channels + 2 * places)
 
     def windows(self, *shapes: Shape) -> list[Window]:
+        axes = zip(shapes[0][2:], self.window_size, strict=True)
         if self.grid:
-            return [GLOBAL, GLOBAL]
-        return [BlockWindow(window) for window in self.window_size]
+            return [GridWindow(window, size // window) for size, window in axes]
+        return [BlockWindow(window) for _, window in axes]
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.RelativePositionAttention(
@@ -482,6 +530,7 @@ class PositionBias(Op):
     """
 
     family = "attention"
+    fixed = "each place has a bias of its own"
 
     def check(self, *shapes: Shape) -> None:
         if not 3 <= len(shapes[0]) <= 5:

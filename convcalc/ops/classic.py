@@ -305,9 +305,12 @@ class MaxUnpool2d(Op):
     def windows(self, *shapes: Shape) -> list[Window]:
         """Output i can come from every window of the pool that reads row i."""
         windows = []
-        for pool in self._pool():
-            rim = pool.kernel - 1 - pool.before
-            windows.append(Window(pool.kernel, 1, rim, rim, upsample=pool.stride))
+        values, like = shapes
+        for size, wanted, pool in zip(values[2:], like[2:], self._pool(), strict=True):
+            before = pool.kernel - 1 - pool.before
+            spread = (size - 1) * pool.stride + 1
+            after = wanted - spread - before + pool.kernel - 1
+            windows.append(Window(pool.kernel, 1, before, after, upsample=pool.stride))
         return windows
 
     def build(self, nn: Any, *shapes: Shape) -> Any:

@@ -26,6 +26,10 @@ def built(op: Any, *shapes: tuple[int, ...]) -> Any:
     return op.build(NN, *shapes).double()
 
 
+def macs(layer: Any, *shapes: Any) -> Any:
+    return layer.macs(layer.output(*shapes), *shapes)
+
+
 def params(layer: Any, *shapes: tuple[int, ...]) -> int:
     return sum(t.elements for t in layer.weights(*shapes))
 
@@ -54,7 +58,7 @@ def test_c3_has_1516_parameters_and_151600_connections() -> None:
     shape = (1, 6, 14, 14)
     assert layer.output(shape) == (1, 16, 10, 10)
     assert params(layer, shape) == 1516
-    assert layer.macs(layer.output(shape), shape) + 16 * 10 * 10 == 151_600
+    assert macs(layer, shape) + 16 * 10 * 10 == 151_600
 
 
 def test_subsampling_has_the_papers_figures() -> None:
@@ -125,10 +129,7 @@ def test_table_convolution_is_a_dense_one_with_zeros(
         module.train(training)
         with FlopCounterMode(display=False) as counter:
             module(x)
-        assert (
-            layer.macs(layer.output((2, channels, 9, 8)), (2, channels, 9, 8))
-            == counter.get_total_flops() / 2
-        )
+        assert macs(layer, (2, channels, 9, 8)) == counter.get_total_flops() / 2
 
 
 def test_table_convolution_starts_within_the_papers_limits() -> None:
@@ -184,9 +185,7 @@ def test_rbf_is_a_distance_to_fixed_codes() -> None:
     assert torch.equal(state, torch.random.get_rng_state())  # nobody else's numbers change
     with FlopCounterMode(display=False) as counter:
         module(x)
-    assert (
-        counter.get_total_flops() == 0 == op("RBF", 10).macs(op("RBF", 10).output((4, 84)), (4, 84))
-    )
+    assert counter.get_total_flops() == 0 == macs(op("RBF", 10), (4, 84))
 
 
 # ---------------------------------------------------------------------------- unpooling
@@ -260,9 +259,7 @@ def test_formulas() -> None:
         exact = (2, channels, 14, 11)
         formula = (n, channels, h, w)
         assert tuple(evaluate(s, values) for s in layer.output(*[formula])) == layer.output(exact)
-        assert evaluate(layer.macs(layer.output(formula), formula), values) == layer.macs(
-            layer.output(exact), exact
-        )
+        assert evaluate(macs(layer, formula), values) == layer.macs(layer.output(exact), exact)
 
 
 # ---------------------------------------------------------------------------- what is refused
