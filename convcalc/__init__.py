@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from convcalc.analysis.expectations import Claimed
     from convcalc.analysis.summary import Layer, Summary, Totals
+    from convcalc.checking import Check, check
     from convcalc.errors import ConvcalcError, DesignError, LayerError, Place, Problem, Source
     from convcalc.integers import Formula, definitions, evaluate
-    from convcalc.network import Check, Network, check, load
+    from convcalc.network import Network, load
     from convcalc.pytorch import Comparison, DeviceError, Report, TorchMissing
 
 __all__ = [
@@ -66,7 +67,8 @@ _HOMES = {
         "Source",
     ),
     "convcalc.integers": ("Formula", "definitions", "evaluate"),
-    "convcalc.network": ("Check", "Network", "check", "load"),
+    "convcalc.checking": ("Check", "check"),
+    "convcalc.network": ("Network", "load"),
     "convcalc.pytorch": ("Comparison", "DeviceError", "Report", "TorchMissing"),
 }
 

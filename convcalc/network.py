@@ -1,4 +1,4 @@
-"""A design as a program uses it: load it, ask it for figures and formulas, build it, prove it."""
+"""A design as a program uses it: load it, ask it for figures and formulas, build it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from convcalc import zoo
-from convcalc.analysis.summary import DTYPES, Summary, summarize
+from convcalc.analysis.summary import Summary, summarize
 from convcalc.errors import ConvcalcError, DesignError, Problem, closest
 from convcalc.graph import flow
 from convcalc.integers import symbol
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, Literal
 
-    from convcalc.analysis.expectations import Claimed
     from convcalc.graph import Flow, Graph
     from convcalc.integers import Formula, Size
     from convcalc.language.document import Override
-    from convcalc.pytorch import Report
     from convcalc.pytorch.module import Network as Module
 
     #: One sample's shape, channels first, without the batch: (3, 224, 224), (3, "H", "W").
@@ -202,8 +200,7 @@ def find(source: str | os.PathLike[str]) -> str | os.PathLike[str]:
         return source
     known = zoo.path(source)
     if known is not None:
-        near_by = os.path.relpath(known)  # as one would write it in a checkout
-        return known if near_by.startswith(os.pardir) else near_by
+        return known
     if os.path.basename(source) != source:
         return source  # a path: reading it tells what is wrong
     names = zoo.names()
@@ -242,101 +239,14 @@ def load(
     network is unrolled (unequal shapes, a value that does not suit) is raised by what is asked of
     the Network.
     """
-    document = load_document(_source(source))
-    return Network(document, variant, values)
+    return Network(read(source), variant, values)
 
 
-def _source(source: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    return source if isinstance(source, str) and "\n" in source else find(source)
-
-
-class Check:
-    """The outcome of checking one network.
-
-    claims: what the design says of itself (`expect`, `budget`) beside what comes out.
-    report: what PyTorch measured beside every computed figure; None where it was not run.
-    summary: the figures, at the batch and input that were run.
-    ok: whether all of it agrees.
-    """
-
-    __slots__ = ("claims", "network", "report", "summary")
-
-    def __init__(
-        self, network: Network, summary: Summary, claims: Sequence[Claimed], report: Report | None
-    ) -> None:
-        self.network = network
-        self.summary = summary
-        self.claims = tuple(claims)
-        self.report = report
-
-    @property
-    def ok(self) -> bool:
-        return all(c.ok for c in self.claims) and (self.report is None or self.report.ok)
-
-    def __repr__(self) -> str:
-        return f"Check({self.network!r}, {'ok' if self.ok else 'failed'})"
-
-
-def check_network(
-    network: Network,
-    *,
-    input: Inputs | None = None,
-    batch: int = 1,
-    dtype: str = "float32",
-    device: str = "auto",
-    run: bool = True,
-) -> Check:
-    """Compare what a network is said to be, what is computed, and what PyTorch measures.
-
-    Claims are compared at the design's own input and one sample; the run is at `input` and `batch`.
-    Arguments and errors as `check`.
-    """
-    from convcalc.analysis.expectations import compare
-
-    own = network.summary()
-    claims = compare(
-        own, network.document.expect(network.variant), network.document.budget(network.variant)
-    )
-    summary = own
-    if input is not None or batch != 1 or dtype != "float32":
-        summary = network.summary(input, batch, dtype)
-    report = None
-    if run:
-        from convcalc.pytorch import check_graph
-
-        report = check_graph(summary.graph, flow=summary.flow, device=device, dtype=dtype)
-    return Check(network, summary, claims, report)
-
-
-def check(
-    source: str | os.PathLike[str],
-    *,
-    variant: str | None = None,
-    input: Inputs | None = None,
-    batch: int = 1,
-    dtype: str = "float32",
-    device: str = "auto",
-    run: bool = True,
-    **values: Override,
-) -> list[Check]:
-    """Prove a design's figures: build it in PyTorch, run it once, compare all of them.
-
-    Each of its variants is checked, or only `variant`. What the design claims of itself (`expect`,
-    `budget`) is compared too.
-
-    source, values: as in `load`. input, batch, dtype: of the run, as in `Network.summary`.
-    device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1".
-    run: False leaves PyTorch out.
-
-    Raises DesignError where the design is wrong; TorchMissing, DeviceError.
-    """
-    document = load_document(_source(source))
-    return [
-        check_network(
-            network, input=input, batch=batch, dtype=dtype, device=device, run=run
-        )
-        for network in networks(document, variant, values)
-    ]
+def read(source: str | os.PathLike[str]) -> Document:
+    """The design that a source names, as `load` takes one. Raises DesignError."""
+    if isinstance(source, str) and "\n" in source:
+        return load_document(source)
+    return load_document(find(source))
 
 
 def networks(
@@ -348,4 +258,4 @@ def networks(
         yield Network(document, name, values or {})
 
 
-__all__ = ["DTYPES", "Check", "Network", "check", "check_network", "find", "load", "networks"]
+__all__ = ["Network", "find", "load", "networks", "read"]

@@ -32,4 +32,10 @@ def path(name: str) -> str | None:
     if where is None or not name or name != os.path.basename(name):
         return None
     file = os.path.join(where, name + SUFFIX)
-    return file if os.path.isfile(file) else None
+    if not os.path.isfile(file):
+        return None
+    try:
+        near = os.path.relpath(file)  # in a checkout, as one would write it
+    except ValueError:  # Windows: on another drive
+        return file
+    return file if near.startswith(os.pardir) else near

@@ -84,15 +84,22 @@ def show(figure: Any) -> str:
 
 
 def compare(
-    summary: Summary, expect: Iterable[Expected] = (), budget: Iterable[Expected] = ()
+    summary: Summary,
+    expect: Iterable[Expected] = (),
+    budget: Iterable[Expected] = (),
+    *,
+    steps: bool = True,
 ) -> list[Claimed]:
-    """All claims of a design, those of single layers too, in the order of the kinds.
+    """All claims of a design, in the order of the kinds.
 
-    summary: at batch 1 and the design's own input. Raises DesignError for a claim about a figure
-    that is not computed.
+    summary: at batch 1 and the design's own input. steps: with those that stand beside a step.
+
+    Raises DesignError for a claim about a figure that is not computed, or that depends on a size
+    which the design leaves open.
     """
     claims = [_of_network(summary, claim, "expect") for claim in expect]
-    claims += _of_steps(summary)
+    if steps:
+        claims += _of_steps(summary)
     claims += [_of_network(summary, claim, "budget") for claim in budget]
     return claims
 
@@ -135,13 +142,20 @@ def _of_steps(summary: Summary) -> list[Claimed]:
 
 def _shape(path: str | None, wanted: Any, computed: tuple[Size, ...], place: Any) -> Claimed:
     shape = tuple(wanted)
-    return Claimed("expect", "output", path, show(shape), computed, shape == computed, place)
+    same = len(shape) == len(computed) and all(
+        isinstance(size, int) and size == other
+        for size, other in zip(computed, shape, strict=True)
+    )
+    return Claimed("expect", "output", path, show(shape), computed, same, place)
 
 
 def _amount(
     kind: Kind, figure: str, path: str | None, wanted: Amount | int, computed: Size, place: Any
 ) -> Claimed:
-    assert isinstance(computed, int), "claims are compared at numbers"
+    if not isinstance(computed, int):
+        message = f"{figure} depends on a size that the design leaves open: {computed}"
+        help = "a claim is about one number: give the size in `input`, or leave the claim away"
+        raise DesignError([Problem(message, place, help=help, path=path)])
     if isinstance(wanted, int):
         ok = computed <= wanted if kind == "budget" else computed == wanted
     else:

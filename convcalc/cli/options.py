@@ -5,51 +5,49 @@ from __future__ import annotations
 import sys
 
 from convcalc.analysis.summary import DTYPES
-from convcalc.cli.parser import UsageError
-from convcalc.language.document import Document, load_document, parse_text
+from convcalc.cli.parser import Option, UsageError
+from convcalc.language.document import Document, parse_text
 from convcalc.language.reader import decode
-from convcalc.network import find
+from convcalc.network import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convcalc.cli.parser import Parser
     from convcalc.network import Inputs
 
     Shape = tuple[int | str, ...]
 
-FILE_HELP = "a YAML file, the name of a network of the zoo, or - for stdin"
+FILE = ("FILE", "a YAML file, the name of a network of the zoo, or - for stdin")
 
 
-def add_design(parser: Parser, *, batch: int | None = 1) -> None:
+def design_options() -> list[Option]:
     """--variant, --set, --input, --batch and --dtype."""
-    group = parser.add_argument_group("the design")
-    group.add_argument("--variant", metavar="NAME", help="one of the design's variants")
-    group.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="a value for one of its vars, as the language writes it; may be repeated",
-    )
-    group.add_argument(
-        "--input",
-        metavar="SHAPE",
-        action="append",
-        default=[],
-        help="another input, without the batch: 3x227x227, or left=3x32x32 where there are "
-        "several; a capital name leaves a size open: 3xHxW",
-    )
-    group.add_argument("--batch", metavar="N", default=batch, help="number of samples (1)")
-    group.add_argument("--dtype", metavar="TYPE", default=DTYPES[0], help=", ".join(DTYPES))
+    return [
+        Option("variant", "NAME", "one of the design's variants"),
+        Option(
+            "set",
+            "NAME=VALUE",
+            "a value for one of its vars, as the language writes it; may be repeated",
+            repeated=True,
+        ),
+        Option(
+            "input",
+            "SHAPE",
+            "another input, without the batch: 3x227x227; left=3x32x32 where there are several; a "
+            "name in capitals leaves a size open: 3xHxW",
+            repeated=True,
+        ),
+        Option("batch", "N", "number of samples; 1 where it is not given", "1"),
+        Option("dtype", "TYPE", f"of weights and values: {', '.join(DTYPES)}", DTYPES[0]),
+    ]
 
 
 def read_document(file: str) -> Document:
     """The design that a FILE argument names."""
     if file == "-":
         return parse_text(decode(sys.stdin.buffer.read(), "<stdin>"))
-    return load_document(find(file))
+    return read(file)
 
 
 def assignments(words: Sequence[str]) -> dict[str, str]:
@@ -100,10 +98,8 @@ def _shape(text: str, word: str) -> Shape:
     return tuple(sizes)
 
 
-def batch(word: str | int) -> int:
+def batch(word: str) -> int:
     """The number of --batch."""
-    if isinstance(word, int):
-        return word
     if not (word.isdecimal() and word.isascii()) or not 0 < len(word) < 20 or int(word) < 1:
         raise UsageError(f"--batch takes a whole number of at least 1, not {word!r}")
     return int(word)

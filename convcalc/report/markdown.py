@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from convcalc.report import numbers
 from convcalc.report.table import View, warning_lines
 
 TYPE_CHECKING = False
@@ -35,8 +34,9 @@ def summary(
         rows.append(_bold(view.totals()))
     columns = [field.column() for field in view.fields]
     lines = [f"**{view.title}** ({view.subtitle})", "", *table(columns, rows), ""]
+    formulas = [f"    {line}" for line in view.formulas()]  # as code
+    lines += [*formulas, ""] if formulas else []
     lines += view.notes()
-    lines += [f"- {name} = {numbers.count(d)}" for name, d in report.definitions().items()]
     lines += warning_lines(report)
     return "\n".join(lines)
 

@@ -15,6 +15,7 @@ NONE = "–"
 TIMES = "×"
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+_POWERS = ("", "K", "M", "G", "T", "P")
 _BAR = " ▏▎▍▌▋▊▉█"
 
 
@@ -27,6 +28,18 @@ def count(size: Size) -> str:
     return f"{size:,}"
 
 
+def compact(number: int) -> str:
+    """Four digits and a power of 1000: 138.4M, 15.47G."""
+    spare = 10 ** max(0, len(str(number)) - 4)
+    number = (2 * number + spare) // (2 * spare) * spare
+    power = min((len(str(number)) - 1) // 3, len(_POWERS) - 1)
+    if power == 0:
+        return str(number)
+    whole, rest = divmod(number, 1000**power)
+    decimals = max(0, 4 - len(str(whole)))
+    return f"{whole}.{str(rest).zfill(3 * power)[:decimals]}".rstrip(".") + _POWERS[power]
+
+
 def shape(sizes: Iterable[Size]) -> str:
     """64×56×56; a size that is a sum stands in parentheses."""
     texts = [count(s) if isinstance(s, Formula) else str(s) for s in sizes]
@@ -35,10 +48,8 @@ def shape(sizes: Iterable[Size]) -> str:
     return TIMES.join(texts)
 
 
-def memory(size: Size) -> str:
+def memory(size: int) -> str:
     """Bytes in the largest unit of which there is at least one: 527.8 MiB."""
-    if not isinstance(size, int):
-        return f"{count(size)} bytes"
     power = 0
     while power + 1 < len(_UNITS) and size >= 1024 ** (power + 1):
         power += 1

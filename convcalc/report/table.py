@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 #: A table that nobody has asked the depth of is as deep as these many lines allow.
 FITTING = 60
+# A column → the attribute of `Totals` that stands below it.
+_TOTALS = {"params": "params", "buffers": "buffers", "macs": "macs", "weights": "weights_bytes"}
+_BELOW = "below"
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def render(
@@ -43,10 +47,10 @@ def render(
         rows += [RULE, *(_row(line, view) for line in view.aux_lines)]
     lines = [style(view.title, "bold"), style(view.subtitle, "dim"), ""]
     lines += draw(cells, rows, width=width, style=style)
+    formulas = [part for line in view.formulas() for part in wrapped(line, width, "    ")]
+    lines += ["", *formulas, ""] if formulas else [""]
     for line in view.notes():
         lines += (style(part, "dim") for part in wrapped(line, width))
-    for name, definition in summary.definitions().items():
-        lines.append(f"  {name} = {numbers.count(definition)}")
     lines += warning_lines(summary, width, style)
     return "\n".join(lines)
 
@@ -122,13 +126,32 @@ class View:
             elif field.name == "output":
                 shapes = [numbers.shape(shape[1:]) for shape in summary.outputs.values()]
                 cells.append(", ".join(shapes))
-            elif field.name in ("params", "buffers", "macs"):
-                cells.append(numbers.count(getattr(summary.totals, field.name)))
-            elif field.name == "weights":
-                cells.append(numbers.count(summary.totals.weights_bytes))
+            elif field.name in _TOTALS:
+                total = getattr(summary.totals, _TOTALS[field.name])
+                cells.append(numbers.count(total) if isinstance(total, int) else _BELOW)
             else:
                 cells.append("")
         return cells
+
+    def formulas(self) -> Iterator[str]:
+        """Totals that are formulas, too long for a cell, and the sizes that are named in them."""
+        definitions = self.summary.definitions()
+        for field in self.fields:
+            if field.name in _TOTALS:
+                total = getattr(self.summary.totals, _TOTALS[field.name])
+                if not isinstance(total, int):
+                    yield f"{field.title} = {numbers.count(total)}"
+        if not definitions:
+            return
+        yield "where"
+        together: dict[str, list[str]] = {}  # h1 with w1
+        for name, definition in definitions.items():
+            told = f"{name} = {numbers.count(definition)}"
+            together.setdefault(name.lstrip(_LETTERS), []).append(told)
+        for told in together.values():
+            yield f"  {', '.join(told)}"
+        if self.summary.flow.open_conditions:
+            yield "for sizes that every layer accepts."
 
     def _counted(self) -> list[object]:
         return [layer for layer in self.summary.layers if not layer.aux]
@@ -137,7 +160,8 @@ class View:
         """The convention, and everything that the table does not show."""
         totals = self.summary.totals
         yield f"{MACS_CONVENTION}."
-        yield f"Parameters and buffers take {numbers.memory(totals.weights_bytes)}."
+        if isinstance(totals.weights_bytes, int):
+            yield f"Parameters and buffers take {numbers.memory(totals.weights_bytes)}."
         if self.aux:
             yield (
                 f"Below the total, training-only outputs, counted apart: "
@@ -145,7 +169,9 @@ class View:
             )
         shown = [line.entry for line in (*self.lines, *self.aux_lines)]
         if any(entry.count > 1 for entry in shown):
-            yield "n × stands for n identical blocks or layers: its figures are those of all n."
+            told = "n × stands for n identical blocks or layers: its figures are those of all n"
+            opened = any(line.open and line.entry.count > 1 for line in self.lines)
+            yield f"{told}, the lines below it those of one." if opened else f"{told}."
         if self.depth < self.levels:
             yield (
                 f"Depth {self.depth} of {self.levels}; --depth {self.depth + 1} shows more, "

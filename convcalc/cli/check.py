@@ -1,0 +1,127 @@
+"""convcalc check: prove every figure by running the network in PyTorch."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from contextlib import contextmanager
+
+from convcalc import checking
+from convcalc.checking import Broken
+from convcalc.cli import FAILED, OK, WRONG, console, options
+from convcalc.cli.parser import Option, Parser
+from convcalc.report import checks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from convcalc.checking import Check
+    from convcalc.cli.parser import Values
+    from convcalc.network import Network
+
+FORMATS = ("table", "json")
+
+
+def parser() -> Parser:
+    return Parser(
+        "check",
+        "Prove every figure of every variant: compare what the design says of itself (expect, "
+        "budget) with what is computed, and what is computed with what PyTorch measures when it "
+        "builds and runs the same network. Exit code 0: all agree; 1: something does not; 2: a "
+        "file or the command line is wrong.",
+        argument=("FILE", "YAML files, folders of them, names of the zoo, or - for stdin"),
+        most=None,
+        groups={
+            "the design": options.design_options(),
+            "the run": [
+                Option("device", "DEVICE", "auto (CUDA where there is one), cpu, cuda, cuda:1", "auto"),
+                Option("no-run", "", "leave PyTorch out: check the files, expect and budget alone"),
+            ],
+            "the report": [
+                Option("format", "FORMAT", ", ".join(FORMATS), FORMATS[0]),
+                Option("strict", "", "let warnings fail too"),
+            ],
+        },
+        examples=[
+            "convcalc check vgg16 --no-run",
+            "convcalc check architectures/",
+            "convcalc check resnet --variant resnet18 --device cpu",
+        ],
+    )
+
+
+def run(values: Values) -> int:
+    format = options.choice("--format", values["format"], FORMATS)
+    shape, batch = options.inputs(values["input"]), options.batch(values["batch"])
+    dtype, settings = options.dtype(values["dtype"]), options.assignments(values["set"])
+    strict, running = values["strict"], not values["no-run"]
+    files = checking.collect(values["file"])
+    if running:
+        from convcalc.pytorch import require_torch
+
+        gc.enable()  # a network that was run leaves much behind
+        require_torch()
+    found = list(checking.prepare(files, values["variant"], settings, options.read_document))
+    outcomes: list[Check | Broken] = []
+    with _progress(len(found), running) as tell:
+        for number, network in enumerate(found):
+            if isinstance(network, Broken):
+                outcomes.append(network)
+                continue
+            tell(number, network)
+            outcomes.append(
+                checking.attempt(
+                    network,
+                    input=shape,
+                    batch=batch,
+                    dtype=dtype,
+                    device=values["device"],
+                    run=running,
+                )
+            )
+    _show(outcomes, format, strict)
+    if any(isinstance(outcome, Broken) for outcome in outcomes):
+        return WRONG
+    return FAILED if any(checks.failed(o, strict=strict) for o in outcomes) else OK
+
+
+def _show(outcomes: list[Check | Broken], format: str, strict: bool) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome, Broken):
+            console.show_problems(outcome.problems)
+            console.write("", sys.stderr)
+    if format == "json":
+        from convcalc.report import json
+
+        console.write(json.texts(checks.dicts(outcomes, strict=strict)))
+        return
+    console.write(
+        checks.render(outcomes, strict=strict, width=console.width(), style=console.style())
+    )
+
+
+@contextmanager
+def _progress(total: int, running: bool) -> Iterator[Callable[[int, Network], None]]:
+    """What tells of each network before it is run, on stderr: a bar on a terminal, else a line."""
+    if not running:
+        yield lambda number, network: None
+    elif not console.is_terminal(sys.stderr):
+        yield lambda number, network: console.write(
+            f"[{number + 1}/{total}] {_title(network)}", sys.stderr
+        )
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeElapsedColumn as Elapsed
+
+        columns = (BarColumn(), MofNCompleteColumn(), Elapsed(), TextColumn("{task.description}"))
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda number, network: bar.update(
+                task, completed=number, description=_title(network)
+            )
+
+
+def _title(network: Network) -> str:
+    return f"{network.name}, {network.variant}" if network.variant else network.name
