@@ -396,6 +396,23 @@ class WindowAttention(Op):
             windows.append(BlockWindow(window, moved))
         return windows
 
+    def warnings(self, *shapes: Shape, layouts: Sequence[Layout] = ()) -> list[tuple[str, str]]:
+        axes = zip(AXES[2], shapes[0][2:], self.window_size, strict=True)
+        larger = [
+            f"{name} {size}"
+            for name, size, window in axes
+            if isinstance(size, int) and isinstance(window, int) and window > size
+        ]
+        if not larger:
+            return []
+        return [
+            (
+                "kernel-exceeds-input",
+                f"{self} has windows larger than its input's {' and '.join(larger)}: the rest is "
+                "padding, to which positions attend and which MACs count",
+            )
+        ]
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.WindowAttention(shapes[0][1], **self.given())
 

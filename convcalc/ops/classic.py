@@ -60,6 +60,11 @@ class ConnectionTable(Argument):
             raise self.wrong(value)
         return tuple(self._row(row, number) for number, row in enumerate(value))
 
+    def write(self, value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        return f"[{', '.join('[' + ', '.join(map(str, row)) + ']' for row in value)}]"
+
     def _row(self, row: Any, number: int) -> tuple[int, ...]:
         whole = isinstance(row, (list, tuple)) and all(type(entry) is int for entry in row)
         problem = None

@@ -516,6 +516,17 @@ def test_wrong_ranks(layer: Any, shapes: list[tuple[int, ...]]) -> None:
         layer.check(*shapes)
 
 
+def test_windows_larger_than_the_map_are_worth_a_look() -> None:
+    layer = op("WindowAttention", 2, (7, 3), 1)
+    assert not layer.warnings((1, 4, 7, 4))
+    [(code, message)] = layer.warnings((1, 4, 6, 4))
+    assert code == "kernel-exceeds-input"
+    assert "its input's height 6: the rest is padding" in message
+    [(_, message)] = layer.warnings((1, 4, 6, 2))
+    assert "height 6 and width 2" in message
+    assert not layer.warnings((1, 4, symbol("H"), symbol("W")))
+
+
 def test_tokens_are_told_from_maps() -> None:
     """N×L×E and N×C×L have the same rank; the layout tells."""
     builder = GraphBuilder("tiny")

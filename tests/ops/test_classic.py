@@ -322,4 +322,4 @@ def test_wrong_ranks(layer: Any, shapes: list[tuple[int, ...]]) -> None:
 def test_a_table_is_written_as_a_table() -> None:
     """Equal rows are rows all the same."""
     layer = op("ConnectionTableConv2d", 5, [[0, 1], [0, 1]])
-    assert str(layer) == "ConnectionTableConv2d(5, table=((0, 1), (0, 1)))"
+    assert str(layer) == "ConnectionTableConv2d(5, table=[[0, 1], [0, 1]])"
