@@ -403,15 +403,11 @@ class WindowAttention(Op):
             for name, size, window in axes
             if isinstance(size, int) and isinstance(window, int) and window > size
         ]
-        if not larger:
-            return []
-        return [
-            (
-                "kernel-exceeds-input",
-                f"{self} has windows larger than its input's {' and '.join(larger)}: the rest is "
-                "padding, to which positions attend and which MACs count",
-            )
-        ]
+        message = (
+            f"{self} has windows larger than its input's {' and '.join(larger)}: the rest is "
+            "padding, to which positions attend and which MACs count"
+        )
+        return [("kernel-exceeds-input", message)] if larger else []
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.WindowAttention(shapes[0][1], **self.given())
