@@ -24,8 +24,10 @@ RANKS = {
     "analysis": 5,
     "pytorch": 6,
     "network": 7,
+    "checking": 7,
     "report": 8,
     "cli": 9,
+    "__main__": 9,
 }
 # The two joints that are no room of their own: integers raises its own errors (which derive from
 # convcalc.errors), and the public names are gathered in convcalc/__init__.py.
