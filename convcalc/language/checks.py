@@ -340,6 +340,7 @@ class _Checker:
         plain: dict[str, Binding] = {}
         for binding, hidden in sorted(_bindings(body), key=lambda pair: pair[0].start):
             name = binding.name
+            self.design.results.setdefault(name, self.line(binding.start))
             if binding.index is not None:
                 if name not in names.families and name in names.defined:
                     self.twice(binding, names.defined[name])

@@ -144,7 +144,7 @@ class Document:
         problems: Problems,
     ) -> Graph | None:
         globals = self._globals(variant, overrides, problems)
-        evaluator = Evaluator(globals)
+        evaluator = Evaluator(globals, self._design.results)
         shapes = self._inputs(evaluator, problems)
         if input is not None:
             self._replace_inputs(shapes, input, problems)

@@ -102,10 +102,14 @@ class Scope:
 
 
 class Evaluator:
-    """Evaluates the expressions of one design. `globals` holds vars, blocks, layers, functions."""
+    """Evaluates the expressions of one design.
 
-    def __init__(self, globals: dict[str, Any]) -> None:
+    globals: vars, blocks, layers, functions. results: the names that steps give, with their lines.
+    """
+
+    def __init__(self, globals: dict[str, Any], results: dict[str, int] | None = None) -> None:
         self.globals = Scope(globals, None)
+        self.results = results or {}
         self.work = 0
         self.frames = 0
         self._ops: dict[Any, Op] = {}
@@ -192,6 +196,13 @@ class Evaluator:
         while inner is not None:
             known += inner.names
             inner = inner.parent
+        if expr.name in self.results:
+            return Fault(
+                f"{expr.name!r} has no value here",
+                expr.start,
+                expr.end,
+                f"the step on line {self.results[expr.name]} that names it was not taken",
+            )
         return unknown_name(expr, known)
 
     def list_value(self, expr: ListExpr, scope: Scope) -> Any:
@@ -216,7 +227,10 @@ class Evaluator:
         if expr.operator == "not":
             return not self.guard(expr.operand, truth, value)
         if expr.operator == "-":
-            return self.guard(expr, negate, value)
+            try:
+                return negate(value)
+            except ValueFault as fault:
+                raise Fault(fault.message, expr.start, expr.start + 1, fault.help) from None
         return self.guard(expr, arithmetic, "+", 0, value)
 
     def solid(self, expr: Expr, scope: Scope) -> Any:
@@ -490,9 +504,7 @@ def unknown_name(expr: Name, known: list[str]) -> Fault:
     boolean = yaml_boolean(name)
     help = layer_help(name)
     if boolean is not None and help is None:
-        help = f"write {boolean}"
-    if name in ("nn", "F", "torch", "keras", "layers", "tf"):
-        help = f"leave {name}. away: layers have their plain names"
+        help = f"write {boolean}: there are true and false"
     if help is None and name.isupper() and len(name) <= 2:
         help = "a free size can only stand in input:; structure cannot depend on it"
     if help is None:
@@ -553,15 +565,17 @@ def check_part(value: Any, part: Expr, first: bool) -> None:
     raise Fault(f"a chain is made of layers; this is {kind(value)}", part.start, part.end, help)
 
 
-def argument_span(cls: type[Op], expr: Call, name: str | None) -> tuple[int, int]:
-    """Where an argument stands in a call; the layer's name where it was not given."""
+def argument_span(
+    cls: type[Op], expr: Call, name: str | None, otherwise: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """Where an argument stands in a call; the layer's name (or `otherwise`) if it was not given."""
     for keyword in expr.named:
         if keyword.name == name:
             return keyword.value.start, keyword.value.end
     for argument, value in zip(cls.arguments, expr.positional, strict=False):
         if argument.name == name:
             return value.start, value.end
-    return expr.callee.start, expr.callee.end
+    return otherwise or (expr.callee.start, expr.callee.end)
 
 
 def _names(callee: Block | Definition | type[Op]) -> list[tuple[str, bool]]:

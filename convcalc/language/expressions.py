@@ -475,7 +475,11 @@ class _Parser:
         part = f"({shown(last.start, last.end)} if {test} else "
         part += f"{shown(following.start, following.end)})"
         first = " ".join(filter(None, (head, part, tail)))
-        whole = f"({chosen}) if {test} else ({other})"
+        if isinstance(then, Chain):
+            chosen = f"({chosen})"
+        if isinstance(otherwise, Chain):
+            other = f"({other})"
+        whole = f"{chosen} if {test} else {other}"
         return Fault(
             "a choice inside a chain must stand in parentheses: how far it reaches is unclear",
             self.starts[mark],
@@ -575,6 +579,13 @@ class _Parser:
         return base
 
     def call(self, callee: Expr) -> Call:
+        if isinstance(callee, Attribute) and isinstance(callee.base, Name):
+            raise Fault(
+                f"{callee.base.name}.{callee.name} cannot be called",
+                callee.start,
+                callee.end,
+                f"layers have their plain names: write {callee.name}(…)",
+            )
         if not isinstance(callee, Name):
             raise self.fault(
                 "only a name can be called",
@@ -653,12 +664,13 @@ class _Parser:
         self.at += 1
         if self.kinds[at + 1] == "name" and self.starts[at + 1] == end:
             unit = self.texts[at + 1]
-            raise Fault(
-                f"{text + unit!r} is neither a number nor a name",
-                start,
-                self.ends[at + 1],
-                "numbers are decimal: 64, 0.25, 1e-5" if text == "0" else f"write {text} * {unit}",
-            )
+            help = f"write {text} * {unit}"
+            if unit in ("K", "M", "G", "T"):
+                help = "units can only stand in expect: and budget:; write out the zeros"
+            elif text == "0":
+                help = "numbers are decimal: 64, 0.25, 1e-5"
+            message = f"{text + unit!r} is neither a number nor a name"
+            raise Fault(message, start, self.ends[at + 1], help)
         if self.texts[at + 1] == "." and self.starts[at + 1] == end:
             raise Fault("digits are missing behind the point", start, end + 1, f"write {text}")
         if text.isdigit() and len(text) <= MOST_DIGITS:
@@ -726,6 +738,10 @@ def _binding(parser: _Parser) -> Binding | None:
         return None
     name, start, end = parser.texts[0], parser.starts[0], parser.ends[0]
     if parser.texts[1] == "=":
+        if parser.texts[2] == ">":
+            raise Fault(
+                "'=>' has no meaning in an expression", parser.starts[1], parser.ends[2], "write ->"
+            )
         parser.at = 2
         return Binding(name, None, start, end)
     if parser.texts[1] != "[":

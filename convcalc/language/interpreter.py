@@ -16,6 +16,7 @@ from convcalc.language.evaluation import (
     MOST_WORK,
     Evaluator,
     Scope,
+    argument_span,
     check_part,
 )
 from convcalc.language.expressions import Binding, Chain, Expr, ListExpr
@@ -60,6 +61,11 @@ if TYPE_CHECKING:
 
 _JOINS = {kind: REGISTRY[kind.capitalize()] for kind in ("add", "mul", "concat")}
 _SPLIT = REGISTRY["Split"]
+_JOIN_HELP = {
+    "Add": "nothing broadcasts: bring the branches to one shape, with Conv2d(c, 1, stride) in one",
+    "Mul": "nothing broadcasts but a gate: as many channels, and size 1 along every other axis",
+    "Concat": "all but the channels must be equal: CenterCrop, a stride or padding in one branch",
+}
 
 
 class TooMany(Exception):
@@ -313,10 +319,10 @@ class Interpreter:
                 self.check_paste(layer, value, start, end)
             return self.builder.add(layer.op, value, *layer.likes, place=self.place(start, end))
         except LayerError as error:
-            if layer.call is not None and error.argument:
-                for keyword in layer.call.named:
-                    if keyword.name == error.argument:
-                        start, end = keyword.value.start, keyword.value.end
+            asserted = layer.op.asserted is not None and layer.op.inferred in error.message
+            at = layer.op.inferred if asserted else error.argument
+            if layer.call is not None and at:
+                start, end = argument_span(layer.op.__class__, layer.call, at, (start, end))
             raise self.layer_fault(error, start, end, (value, *layer.likes)) from None
 
     def add_bare(self, cls: type[Op], value: Any, start: int, end: int) -> Any:
@@ -462,6 +468,8 @@ class Interpreter:
 
     def loop(self, step: ForStep, value: Any, scope: Scope) -> Any:
         rows = self.evaluator.solid(step.rows, scope)
+        if not step.names:
+            raise Absorbed
         if rows.__class__ is int:
             rows = self.counted(rows, step)
         elif not isinstance(rows, tuple):
@@ -602,6 +610,8 @@ class Interpreter:
         try:
             return self.builder.add(op, *values, place=self.place(start, end))
         except LayerError as error:
+            if error.help is None:
+                error.help = _JOIN_HELP.get(op.name())
             raise self.layer_fault(error, start, end, values) from None
 
     def split(self, step: JoinStep, value: Any, scope: Scope) -> list[Any]:

@@ -210,7 +210,7 @@ class _Reader:
             design.blocks = self.blocks(sections["blocks"][1])
         if "layers" in sections:
             design.layers = self.body(sections["layers"][1], "layers")
-        elif root.entries:
+        elif root.entries and not self.mistyped(root, "layers"):
             self.report(root.entries[0][0], "the design has no layers", "write layers: and steps")
         if "aux" in sections:
             design.aux = self.named_bodies(*sections["aux"], "aux1: i4a -> Aux")
@@ -225,7 +225,7 @@ class _Reader:
 
     def version(self, root: Mapping, sections: dict[str, tuple[Scalar, Node]]) -> None:
         if "convcalc" not in sections:
-            if root.entries:
+            if root.entries and not self.mistyped(root, "convcalc"):
                 self.report(
                     root.entries[0][0],
                     "the version of the language is missing",
@@ -259,8 +259,14 @@ class _Reader:
                     design.inputs.append(entry)
             if not design.inputs:
                 self.report(sections["inputs"][0], "inputs: names no input", f"write {example}")
-        elif root.entries:
-            self.report(root.entries[0][0], "the design has no input", "write input: [3, 224, 224]")
+        elif root.entries and not self.mistyped(root, "input"):
+            help = "write input: [3, 224, 224]"
+            self.report(root.entries[0][0], "the design has no input", help)
+
+    def mistyped(self, root: Mapping, wanted: str) -> bool:
+        """Whether an unknown key was most likely meant as this one: it was reported already."""
+        unknown = [key.text for key, _ in root.entries if key.text not in TOP_LEVEL]
+        return any(closest(key, TOP_LEVEL) == wanted for key in unknown)
 
     def shape(self, node: Node) -> Expr:
         shape = self.value(node, "the input's shape")
@@ -541,11 +547,10 @@ class _Reader:
     ) -> None:
         if len(found) > 1:
             second = keys[found[1]][0]
-            self.report(
-                second,
-                f"one step has both {found[0]}: and {found[1]}:",
-                "begin a step of its own with '- '",
-            )
+            help: str | None = "begin a step of its own with '- '"
+            if sorted(found) == ["do", "if"]:
+                help = "what is done under a condition stands behind then:"
+            self.report(second, f"one step has both {found[0]}: and {found[1]}:", help)
             return
         for name, (key, _) in keys.items():
             if name in _BESIDE_ALL:

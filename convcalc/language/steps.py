@@ -205,6 +205,7 @@ class Design:
         "name",
         "notes",
         "outputs",
+        "results",
         "several_inputs",
         "variants",
         "vars",
@@ -221,6 +222,7 @@ class Design:
         self.layers = Body([], 0, 0)
         self.aux: list[Entry] = []
         self.outputs: list[Entry] = []
+        self.results: dict[str, int] = {}  # the names that steps give → their lines
         self.variants: dict[str, Variant] = {}
         self.default: str | None = None
         self.expect: list[Claim] = []

@@ -83,6 +83,8 @@ def show(value: Any) -> str:
         return repr(value)
     if isinstance(value, float):
         return f"{value:.12g}"
+    if hasattr(value, "denominator") and not isinstance(value, int):
+        return f"{float(value):.12g}"  # an exact rational
     return str(value)
 
 
