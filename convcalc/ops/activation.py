@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from convcalc.ops.base import Shape
+    from convcalc.ops.base import Layout, Shape
 
 INPLACE_DOC = "overwrite what flows in"
 
@@ -216,9 +216,21 @@ class Threshold(_Activation):
     inplace = flag(False, doc=INPLACE_DOC)
 
 
+def _not_across_tokens(op: Op, layout: Layout) -> Layout:
+    """Axis 1 is the channels, but of tokens it is their number."""
+    if layout == "tokens" and resolve_axis(op, "dim", 3) == 1:
+        raise LayerError(
+            f"{op.name()}: axis 1 of tokens is their number, not their features",
+            f"write {op.name()}(dim=-1)",
+            argument="dim",
+        )
+    return layout
+
+
 class GLU(Op):
     """a · sigmoid(b), a and b the halves along an axis: dim=1 halves the channels.
 
+    Halving the batch (dim=0), or the number of tokens, is refused; PyTorch does it.
     Source: Dauphin et al., ICML 2017; torch/nn/modules/activation.py.
     """
 
@@ -226,6 +238,9 @@ class GLU(Op):
 
     def check(self, *shapes: Shape) -> None:
         resolve_axis(self, "dim", len(shapes[0]))
+
+    def output_layout(self, *layouts: Layout) -> Layout:
+        return _not_across_tokens(self, layouts[0])
 
     def output(self, *shapes: Shape) -> Shape:
         shape = shapes[0]
@@ -255,10 +270,13 @@ class GLU(Op):
 class _Softmax(Op):
     """What the softmaxes along an axis share: the values along it add to 1."""
 
-    dim = axis(1, doc="the axis; 1: the channels")
+    dim = axis(1, doc="the axis; 1: the channels, -1: the features of tokens")
 
     def check(self, *shapes: Shape) -> None:
         resolve_axis(self, "dim", len(shapes[0]))
+
+    def output_layout(self, *layouts: Layout) -> Layout:
+        return _not_across_tokens(self, layouts[0])
 
     def windows(self, *shapes: Shape) -> list[Window]:
         rank = len(shapes[0])
@@ -274,7 +292,8 @@ class _Softmax(Op):
 class Softmax(_Softmax):
     """eˣ over its sum along an axis.
 
-    PyTorch has no default for dim; over N×F and maps it falls back to 1, as here.
+    PyTorch has no default for dim; over N×F and maps it falls back to 1, as here. Across the batch
+    (dim=0) and across tokens, which PyTorch takes, it is refused.
     Source: torch/nn/modules/activation.py.
     """
 

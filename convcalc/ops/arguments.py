@@ -302,6 +302,11 @@ class Scale(Argument):
             )
         return exact.numerator if exact.denominator == 1 else exact
 
+    def write(self, value: Any) -> str:
+        if isinstance(value, (tuple, list)):
+            return f"[{', '.join(map(str, value))}]"
+        return super().write(value) if value is None else str(value)
+
     def schema(self, spatial: int) -> dict[str, Any]:
         number = {"type": "number", "exclusiveMinimum": 0}
         return {"anyOf": [number, {"type": "array", "items": number, "minItems": 1}]}

@@ -170,6 +170,11 @@ class Op:
     inputs: ClassVar[int] = 1
     #: How many of them, the last ones, give no more than their size: its `like` arguments.
     likes: ClassVar[int] = 0
+    #: What becomes of the places of a map: they stay ("kept"), are put in a row ("folded"), come
+    #: back from there ("restored"), or their order is not followed any more ("lost").
+    places: ClassVar[Literal["kept", "folded", "restored", "lost"]] = "kept"
+    #: Why a shift of what flows in is no shift of what comes out; empty where it is one.
+    fixed: str = ""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -264,7 +269,7 @@ class Op:
     @classmethod
     def signature(cls) -> str:
         """The op as its reference shows it: `MaxPool2d(kernel_size, stride=none, …)`."""
-        parts = [a.name if a.required else f"{a.name}={_bare(a.default)}" for a in cls.arguments]
+        parts = [a.name if a.required else f"{a.name}={a.write(a.default)}" for a in cls.arguments]
         return f"{cls.name()}({', '.join(parts)})" if parts else cls.name()
 
     def given(self) -> dict[str, Any]:
@@ -280,13 +285,13 @@ class Op:
             if isinstance(argument, Like):
                 parts.append(argument.name)
             elif argument.required:
-                parts.append(_bare(value))
+                parts.append(argument.write(value))
             else:
                 default = argument.default
                 if default is not None:
                     default = argument.convert(default, axes)
                 if value != default:
-                    parts.append(f"{argument.name}={_bare(value)}")
+                    parts.append(f"{argument.name}={argument.write(value)}")
         return f"{self.name()}({', '.join(parts)})" if parts else self.name()
 
     __repr__ = __str__
@@ -349,14 +354,6 @@ class Op:
         convcalc.pytorch.modules. Multi-input modules take the values in order.
         """
         raise NotImplementedError
-
-
-def _bare(value: Any) -> str:
-    """An argument's value as it is written: one number for equal ones, words without quotes."""
-    if isinstance(value, (tuple, list)) and value and all(v == value[0] for v in value):
-        # A table stays one, though its rows be equal.
-        value = value if isinstance(value[0], (tuple, list)) else value[0]
-    return value if isinstance(value, str) else show(value)
 
 
 def rank_name(spatial: int) -> str:

@@ -69,6 +69,32 @@ class _BatchNorm(_RunningNorm):
     affine = flag(True, doc="learn a factor and a shift a channel")
     track_running_stats = flag(True, doc="keep the statistics that evaluation uses")
 
+    def prepare(self) -> None:
+        if self.eps == 0:
+            raise LayerError(
+                "eps must be more than 0",
+                "PyTorch refuses to train with 0: a constant channel would be divided by it",
+                argument="eps",
+            )
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        conditions = super().conditions(*shapes)
+        if not self.track_running_stats:
+            # torch/nn/functional.py, _verify_batch_size: without statistics of its own it takes
+            # those of the batch, in evaluation too.
+            n, _, *spatial = shapes[0]
+            conditions.append(
+                Condition(
+                    "at_least",
+                    n * product(spatial),
+                    2,
+                    f"{self.name()}: the values of a channel over the batch",
+                    "without running statistics one value cannot be normalised: a larger batch, or "
+                    "track_running_stats=true",
+                )
+            )
+        return conditions
+
     def warnings(
         self, *shapes: Shape, layouts: Sequence[Layout] = ()
     ) -> list[tuple[str, str]]:
@@ -114,6 +140,8 @@ class BatchNorm3d(_BatchNorm):
 
 class _InstanceNorm(_RunningNorm):
     """What the three instance normalisations share."""
+
+    fixed = "it normalises by statistics of the whole map"
 
     affine = flag(False, doc="learn a factor and a shift a channel")
     track_running_stats = flag(False, doc="keep the statistics, for evaluation to use")
@@ -164,6 +192,7 @@ class GroupNorm(Op):
     positional = 1
     inferred = "num_channels"
     inferred_at = 1
+    fixed = "it normalises by statistics of the whole map"
 
     num_groups = count(doc="divides the channels")
     eps = real(1e-5, low=0, doc=EPS_DOC)

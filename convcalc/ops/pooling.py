@@ -58,14 +58,11 @@ class _Pool(Op):
                     argument="ceil_mode",
                 )
             return
-        for padding, kernel, dilation in zip(
-            self.padding, self.kernel_size, self.dilation, strict=True
-        ):
-            reach = dilation * (kernel - 1) + 1
-            if isinstance(padding, int) and isinstance(reach, int) and 2 * padding > reach:
-                over = f"kernel, which reaches over {reach}"
+        # aten/src/ATen/native/Pool.h, pool2d_shape_check: the kernel, not what it reaches over
+        for padding, kernel in zip(self.padding, self.kernel_size, strict=True):
+            if isinstance(padding, int) and isinstance(kernel, int) and 2 * padding > kernel:
                 raise LayerError(
-                    f"padding {padding} is more than half of the {over}",
+                    f"padding {padding} is more than half of kernel_size {kernel}",
                     "a window would lie in the padding alone; PyTorch refuses it too",
                     argument="padding",
                 )
@@ -247,6 +244,27 @@ class AvgPool3d(_DividedAvgPool):
 
     spatial = 3
 
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        within = [] if self.padding == "tf_same" else kernel_within(self, shapes[0])
+        return [*super().conditions(*shapes), *within]
+
+
+def kernel_within(op: _Pool, shape: Shape) -> list[Condition]:
+    """The kernel fits into the input itself: averages over three axes do not count the padding.
+
+    Source: aten/src/ATen/native/Pool.h, pool3d_shape_check with check_input_size.
+    """
+    return [
+        Condition(
+            "at_least",
+            size,
+            kernel,
+            f"{op.name()}: the {axis}, padding left out",
+            "PyTorch refuses a kernel larger than the input here; a smaller one is needed",
+        )
+        for axis, size, kernel in zip(AXES[3], shape[2:], op.kernel_size, strict=True)
+    ]
+
 
 class _LPPool(_Pool):
     """What the three power-average pools share: (Σ xᵖ)^(1/p) of each window, p = norm_type."""
@@ -263,7 +281,7 @@ class _LPPool(_Pool):
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(
-            self.norm_type, self.kernel_size, self.step, self.ceil_mode
+            self.norm_type, self.kernel_size, self.stride, self.ceil_mode
         )
 
 
@@ -274,6 +292,11 @@ class LPPool1d(_LPPool):
     """
 
     spatial = 1
+
+    def build(self, nn: Any, *shapes: Shape) -> Any:
+        # torch.nn's class multiplies by kernel_size: it takes no tuple of one number
+        stride = self.stride and self.stride[0]
+        return nn.LPPool1d(self.norm_type, self.kernel_size[0], stride, self.ceil_mode)
 
 
 class LPPool2d(_LPPool):
@@ -292,6 +315,10 @@ class LPPool3d(_LPPool):
     """
 
     spatial = 3
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        # it is made of an average pool
+        return [*super().conditions(*shapes), *kernel_within(self, shapes[0])]
 
 
 class _AdaptivePool(Op):

@@ -18,6 +18,7 @@ from convcalc.ops.arguments import (
 )
 from convcalc.ops.base import (
     AXES,
+    GLOBAL,
     Condition,
     Op,
     Window,
@@ -46,6 +47,8 @@ class Flatten(Op):
     PyTorch can flatten the batch in as well; here that is refused.
     Source: torch/nn/modules/flatten.py.
     """
+
+    places = "folded"
 
     start_dim = axis(1)
     end_dim = axis(-1)
@@ -84,6 +87,7 @@ class Unflatten(Op):
     """
 
     layout = "channels"
+    places = "lost"
 
     dim = axis(doc="the axis that is divided")
     unflattened_size = lengths(rest=True, doc="its new sizes")
@@ -116,7 +120,7 @@ class Unflatten(Op):
         return [Condition("divisible" if rest else "equal", shape[at], self._known(), what)]
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
-        return nn.Unflatten(resolve_axis(self, "dim", len(shapes[0])), self.unflattened_size)
+        return nn.Unflatten(self.dim, self.unflattened_size)
 
 
 # ---------------------------------------------------------------------------- padding
@@ -293,7 +297,7 @@ class CenterCrop(Op):
     like = like(doc="the named output whose size is taken")
 
     def check(self, *shapes: Shape) -> None:
-        if len(shapes[0]) < 3:
+        if not 3 <= len(shapes[0]) <= 5:
             raise rank_error(self, shapes[0], (1, 2, 3))
         if len(shapes[0]) != len(shapes[1]):
             raise LayerError(
@@ -418,6 +422,7 @@ class Unfold(Op):
 
     layout = "channels"
     spatial = 2
+    places = "folded"
 
     kernel_size = sizes(minimum=1)
     dilation = sizes(1, minimum=1)
@@ -547,9 +552,12 @@ class _Upsample(Op):
 
     def _corner_window(self, size: Size, wanted: Size) -> Window:
         """The same for align_corners, where output i lies at i·(W − 1)/(o − 1)."""
-        spread = maximum(wanted - 1, 1)
+        if isinstance(size, int) and size == 1:
+            return GLOBAL
+        spread, stride = maximum(wanted - 1, 1), size - 1
         far = _MODES[self.mode][1] * spread - 1
-        return Window(2 * far + 1, maximum(size - 1, 1), far, far, upsample=spread)
+        after = far + (wanted - 1 - spread) * stride  # a single output reads the first row alone
+        return Window(2 * far + 1, stride, far, after, upsample=spread)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         factors = self.scale_factor
@@ -557,13 +565,8 @@ class _Upsample(Op):
             factors = tuple(map(float, factors))
         elif factors is not None:
             factors = float(factors)
-        smooth = _MODES[self.mode][1] > 0
-        return nn.Upsample(
-            self.size,
-            factors,
-            "nearest-exact" if self.mode == "nearest_exact" else self.mode,
-            self.align_corners if smooth else None,
-        )
+        mode = "nearest-exact" if self.mode == "nearest_exact" else self.mode
+        return nn.Upsample(self.size, factors, mode, True if self.align_corners else None)
 
 
 def _each(value: Any, axes: int) -> tuple[Any, ...]:
