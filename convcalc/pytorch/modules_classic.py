@@ -13,7 +13,7 @@ from torch.nn import functional
 class ConnectionTableConv2d(nn.Module):
     """A convolution with one kernel for each connection of a table; see the op of that name.
 
-    Starts as in the paper's section III.C: uniform within ±2.4 / (inputs of the unit).
+    Starts as in the paper's appendix A: uniform within ±2.4 / (inputs of the unit).
     """
 
     def __init__(
@@ -29,11 +29,12 @@ class ConnectionTableConv2d(nn.Module):
         self.lengths = [len(row) for row in rows]
         self.stride = tuple(stride)
         self.padding = tuple(padding)
-        limits = torch.tensor([2.4 / (n * prod(kernel_size)) for n in self.lengths])
-        each = limits.repeat_interleave(torch.tensor(self.lengths)).view(-1, 1, 1, 1)
-        kernels = torch.rand(len(self.inputs), 1, *kernel_size)
-        self.weight = nn.Parameter((2 * kernels - 1) * each)
-        self.bias = nn.Parameter((2 * torch.rand(len(rows)) - 1) * limits) if bias else None
+        limits = [2.4 / (n * prod(kernel_size)) for n in self.lengths]
+        each = [limit for limit, n in zip(limits, self.lengths, strict=True) for _ in range(n)]
+        kernels = 2 * torch.rand(len(self.inputs), 1, *kernel_size) - 1
+        self.weight = nn.Parameter(kernels * torch.tensor(each).view(-1, 1, 1, 1))
+        shifts = 2 * torch.rand(len(rows)) - 1
+        self.bias = nn.Parameter(shifts * torch.tensor(limits)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         # One map for each connection, each with its own kernel; then the sums over every row.
@@ -75,15 +76,16 @@ class ScaledTanh(nn.Module):
 
 
 class RBF(nn.Module):
-    """Squared Euclidean distance to fixed codes; the same codes at each construction."""
+    """Squared Euclidean distance to fixed codes: the same ones at each construction, everywhere."""
 
     codes: Tensor
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(1998)
-        signs = torch.randint(2, (out_features, in_features), generator=generator)
-        self.register_buffer("codes", 2.0 * signs - 1)
+        signs = torch.randint(2, (out_features, in_features), generator=generator, device="cpu")
+        default = torch.empty(0).device  # that of a surrounding `with torch.device(…)`
+        self.register_buffer("codes", (2.0 * signs - 1).to(default))
 
     def forward(self, x: Tensor) -> Tensor:
         return (x.unsqueeze(1) - self.codes).square().sum(-1)

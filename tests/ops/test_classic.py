@@ -188,6 +188,25 @@ def test_rbf_is_a_distance_to_fixed_codes() -> None:
     assert counter.get_total_flops() == 0 == macs(op("RBF", 10), (4, 84))
 
 
+@pytest.mark.parametrize("device", ["meta", "cuda"])
+def test_modules_are_made_on_the_device_at_hand(device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    for layer, shape in (
+        (op("ConnectionTableConv2d", 5), (1, 6, 14, 14)),
+        (op("Subsampling2d"), (1, 6, 14, 14)),
+        (op("RBF", 10), (1, 84)),
+        (op("WindowAttention", 2, 7, 3), (1, 4, 14, 14)),
+        (op("RelativePositionAttention", 2, 7), (1, 4, 14, 14)),
+        (op("PositionEmbedding"), (1, 5, 4)),
+    ):
+        with torch.device(device):
+            module = layer.build(NN, shape)
+            y = module(torch.ones(shape))
+        assert tuple(y.shape) == layer.output(shape)
+        assert {t.device.type for t in (*module.parameters(), *module.buffers(), y)} == {device}
+
+
 # ---------------------------------------------------------------------------- unpooling
 
 
