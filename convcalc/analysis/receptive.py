@@ -34,19 +34,19 @@ from __future__ import annotations
 
 from math import gcd, lcm
 
-from convcalc.integers import Formula, maximum, minimum
+from convcalc.integers import Formula
 from convcalc.ops.attention import BlockWindow
-from convcalc.ops.base import GLOBAL
+from convcalc.ops.base import GLOBAL, Window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from fractions import Fraction
     from typing import Any
 
     from convcalc.graph import Flow, Graph, Node
     from convcalc.integers import Size
-    from convcalc.ops.base import Layout, Op, Shape, Window
+    from convcalc.ops.base import Layout, Op, Shape
 
     Interval = tuple[Any, Any]  # first and last row: ints, formulas, or fractions that bound them
     # Places in a row: of a map of these sizes; or in an order that only this layer's output has.
@@ -82,15 +82,17 @@ class Grid:
 
     @property
     def jump(self) -> int | Fraction:
-        return ratio(self.shift, self.moves)
+        jump: int | Fraction = ratio(self.shift, self.moves)
+        return jump
 
     @property
-    def size(self) -> Size:
+    def size(self) -> int:
         """Rows from the first to the last, of the output that reads the most."""
         if self._bounds is not None:
             return int((self._bounds[1] - self._bounds[0]) // 1) + 1
-        sizes: list[Size] = [turn[1] - turn[0] + 1 for turn in self.turns if turn is not None]
-        return sizes[0] if len(sizes) == 1 else maximum(0, *sizes)
+        sizes = [turn[1] - turn[0] + 1 for turn in self.turns if turn is not None]
+        # They are numbers: rows that are formulas are only kept where they differ by numbers.
+        return max(map(_number, sizes), default=0)
 
     @property
     def exact(self) -> bool:
@@ -119,7 +121,8 @@ class Grid:
         bounds = self.bounds()
         if bounds is None or isinstance(bounds[0], Formula) or isinstance(bounds[1], Formula):
             return None
-        return ratio(bounds[0] + bounds[1], 2)
+        middle: int | Fraction = ratio(bounds[0] + bounds[1], 2)
+        return middle
 
     def at(self, output: int) -> Interval | None:
         """The first and last row that one output reads, if there are not too many turns."""
@@ -164,9 +167,12 @@ class Grid:
             first = ratio(-before * self.shift, upsample * self.moves)
             last = ratio((reach - before) * self.shift, upsample * self.moves)
             return self._bounded(shift, moves, first, last)
-        turns = [
-            self._read(i * stride - before, kernel, dilation, upsample) for i in range(moves)
-        ]
+        try:
+            turns = [
+                self._read(i * stride - before, kernel, dilation, upsample) for i in range(moves)
+            ]
+        except _UndecidedError:
+            return None
         return Grid(shift, moves, turns)
 
     def _read(self, start: int, kernel: int, dilation: int, upsample: int) -> Interval | None:
@@ -193,9 +199,8 @@ class Grid:
         count = min(count, self.moves)
         firsts = [self.at(row + k * step) for k in range(count)]
         lasts = [self.at(last - k * step) for k in range(count)]
-        lows = [rows[0] for rows in firsts if rows is not None]
-        highs = [rows[1] for rows in lasts if rows is not None]
-        return (minimum(*lows), maximum(*highs)) if lows else None
+        hull: Interval | None = _hull(firsts, lasts)
+        return hull
 
     def _through_blocks(self, window: BlockWindow) -> Grid | None:
         size, start = window.size, window.shift
@@ -206,9 +211,12 @@ class Grid:
         if moves > MAX_TURNS or self._bounds is not None:
             rim = ratio((size - 1) * self.shift, self.moves)
             return self._bounded(shift, moves, -rim, rim)
-        turns = [
-            self._united((i - start) // size * size + start, 1, size) for i in range(moves)
-        ]
+        try:
+            turns = [
+                self._united((i - start) // size * size + start, 1, size) for i in range(moves)
+            ]
+        except _UndecidedError:
+            return None
         return Grid(shift, moves, turns)
 
     def _bounded(self, shift: int, moves: int, first: Any, last: Any) -> Grid | None:
@@ -226,14 +234,24 @@ class Grid:
         if moves > MAX_TURNS or not (self.exact and other.exact):
             one, two = self.bounds(), other.bounds()
             if one is None or two is None:
-                return one and self or two and other or None
+                return None
             if any(isinstance(row, Formula) for row in (*one, *two)):
                 return None
             return Grid(shift, moves, (), (min(one[0], two[0]), max(one[1], two[1])))
-        return Grid(shift, moves, [_hull(self.at(i), other.at(i)) for i in range(moves)])
+        pairs = [(self.at(i), other.at(i)) for i in range(moves)]
+        try:
+            return Grid(shift, moves, [_hull(pair, pair) for pair in pairs])
+        except _UndecidedError:
+            return None
 
     def __repr__(self) -> str:
         return f"Grid(size={self.size}, jump={self.jump}, offset={self.offset})"
+
+
+def _number(size: Size) -> int:
+    constant = size.constant if isinstance(size, Formula) else size
+    assert isinstance(constant, int)
+    return constant
 
 
 def ratio(numerator: Any, denominator: int) -> Any:
@@ -246,17 +264,36 @@ def ratio(numerator: Any, denominator: int) -> Any:
     return quotient.numerator if quotient.denominator == 1 else quotient
 
 
-def _hull(one: Interval | None, two: Interval | None) -> Interval | None:
-    if one is None or two is None:
-        return two if one is None else one
-    return minimum(one[0], two[0]), maximum(one[1], two[1])
+class _UndecidedError(Exception):
+    """Two rows are formulas, and which comes first depends on the open sizes."""
+
+
+def _least(rows: Sequence[Any]) -> Any:
+    """The first of several rows; formulas must differ by numbers. Raises _UndecidedError."""
+    least = rows[0]
+    for row in rows[1:]:
+        difference = row - least
+        if isinstance(difference, Formula):
+            difference = difference.constant
+            if difference is None:
+                raise _UndecidedError
+        if difference < 0:
+            least = row
+    return least
+
+
+def _hull(intervals: Iterable[Interval | None], others: Iterable[Interval | None]) -> Any:
+    """From the first row of some intervals to the last of others; None where there are none."""
+    lows = [rows[0] for rows in intervals if rows is not None]
+    highs = [-rows[1] for rows in others if rows is not None]
+    return (_least(lows), -_least(highs)) if lows and highs else None
 
 
 class Field:
     """What a value depends on along one axis of one input, away from the borders.
 
-    size: rows from the first to the last that an output reads, on paths that are local; a formula
-        where it depends on open sizes. None: no such path, or it cannot be told.
+    size: rows from the first to the last that an output reads, on paths that are local. None: no
+        such path, or it cannot be told (where branches differ by an open size).
     jump: input rows from one output to the next: an int or Fraction; None where places are not on
         a grid (features, tokens, branches of unequal jumps).
     offset: the centre of the first output's field in input rows, from 0; None likewise.
@@ -272,7 +309,7 @@ class Field:
         grid: Grid | None,
         is_global: bool = False,
         row: Row | None = None,
-        extent: Size | None = None,
+        extent: int | None = None,
         exact: bool = True,
     ) -> None:
         self._grid = grid
@@ -288,7 +325,7 @@ class Field:
         return None if self._row is not None else self._grid
 
     @property
-    def size(self) -> Size | None:
+    def size(self) -> int | None:
         return self._extent if self._grid is None else self._grid.size
 
     @property
@@ -486,7 +523,7 @@ class _Layer:
         known = self.result.by_node
         if len(self.values) == 1:
             fields = known[self.values[0]]
-            if not self.windows and self.op.places == "kept" and len(self.shapes[0]) != 3:
+            if not self.windows and self.op.places == "kept" and len(self.shapes[0]) > 3:
                 return fields
             return {name: self._advanced(several) for name, several in fields.items()}
         names = dict.fromkeys(name for index in self.values for name in known[index])
@@ -580,7 +617,7 @@ class _Layer:
     @staticmethod
     def _largest(fields: Sequence[Field], is_global: bool) -> Field:
         exact = all(field.exact for field in fields)
-        return Field(None, is_global, None, maximum(*(_size(f) for f in fields)), exact)
+        return Field(None, is_global, None, max(_size(f) for f in fields), exact)
 
     def _without_grid(
         self, name: str, axis: int, grids: Sequence[Grid], is_global: bool
@@ -603,8 +640,8 @@ class _Layer:
             if any(isinstance(row, Formula) for pair in rows for row in pair):
                 return Field(None, is_global)
             if rows:
-                spread = max(high for _, high in rows) - min(low for low, _ in rows)
-                largest = max(largest, int(spread // 1) + 1)
+                low, high = _hull(rows, rows)
+                largest = max(largest, int((high - low) // 1) + 1)
         return Field(None, is_global, None, largest, exact)
 
     @staticmethod
@@ -628,7 +665,7 @@ def _marked(field: Field) -> Field:
     return Field(field._grid, True, field._row, field._extent, field.exact)
 
 
-def _size(field: Field) -> Size:
+def _size(field: Field) -> int:
     size = field.size
     assert size is not None
     return size
@@ -648,8 +685,8 @@ def windows_along(
 ) -> Sequence[Window]:
     """The windows of a layer, also over features and along the only axis of N×C×L.
 
-    `Op.windows` tells of spatial axes; it is not told the layout, and takes values of three axes for
-    tokens, whose last axis is their features.
+    `Op.windows` tells of spatial axes; it is not told the layout, and takes values of three axes
+    for tokens, whose last axis is their features.
     """
     if len(shape) == 2 and op.name() in _MIX_FEATURES:
         return [GLOBAL]
