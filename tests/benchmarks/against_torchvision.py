@@ -15,7 +15,7 @@ import convcalc
 from tests.benchmarks.timing import table
 
 # Zoo file, variant → torchvision's name. Networks whose published form differs from torchvision's
-# (AlexNet with two groups, GoogLeNet without BatchNorm, SqueezeNet 1.0's fire sizes …) are not here.
+# (AlexNet with two groups, GoogLeNet without BatchNorm, RegNetX-400MF with widths rounded as in pycls) are not here.
 SAME = {
     ("vgg", "A"): "vgg11",
     ("vgg", "B"): "vgg13",
@@ -30,6 +30,8 @@ SAME = {
     **{("densenet121", name): name for name in
        ("densenet121", "densenet161", "densenet169", "densenet201")},
     **{("efficientnet", f"b{i}"): f"efficientnet_b{i}" for i in range(8)},
+    ("regnet", "x_3_2gf"): "regnet_x_3_2gf",
+    ("regnet", "y_400mf"): "regnet_y_400mf",
     ("mobilenetv2", None): "mobilenet_v2",
     ("mobilenetv3", None): "mobilenet_v3_large",
     ("shufflenetv2", "x0_5"): "shufflenet_v2_x0_5",
