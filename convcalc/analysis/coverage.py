@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convcalc.integers import maximum
+from convcalc.integers import maximum, minimum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def unread(size: Size, outputs: Size, window: Window) -> Size | None:
     if kernel == 0:  # GLOBAL: each output reads everything
         return 0
     if dilation == 1 and upsample == 1 and stride <= kernel:
-        return tail(size, outputs, window) + maximum(-before, 0)
+        head: Size = 0
+        if not (isinstance(before, int) and before >= 0):  # a crop
+            head = minimum(maximum(-before, 0), size)
+        return head + tail(size, outputs, window)
     if isinstance(size, int) and isinstance(outputs, int) and isinstance(before, int):
         if kernel > MAX_TAPS or (upsample > 1 and stride > 1):
             return None
@@ -50,7 +53,17 @@ def unread(size: Size, outputs: Size, window: Window) -> Size | None:
 
 def tail(size: Size, outputs: Size, window: Window) -> Size:
     """How many of the last rows lie past the last window: 0 where it ends in padding."""
-    return maximum(size + window.before - (outputs - 1) * window.stride - window.reach, 0)
+    before, after, reach = window.before, window.after, window.reach
+    if isinstance(after, int) and after >= 0 and _is_one(window.stride):
+        return 0  # outputs = size + before + after - reach + 1: the last window meets the last row
+    past = maximum(size + before - (outputs - 1) * window.stride - reach, 0)
+    if isinstance(before, int) and isinstance(reach, int) and before <= reach:
+        return past  # the first window alone reaches the first row
+    return minimum(past, size)
+
+
+def _is_one(size: Size) -> bool:
+    return isinstance(size, int) and size == 1
 
 
 def residues_read(window: Window) -> int | None:

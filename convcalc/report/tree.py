@@ -25,15 +25,29 @@ _NAMED = 4
 class Entry:
     """A layer, or a group of them.
 
-    layer: for a leaf, else None. label: how it is written. children: of one copy. count: how many
-    identical copies are folded into it.
+    layer: for a leaf, else None. label: how it is written. line: of the file where the layer
+    stands, or the block is called. children: of one copy. count: how many identical copies are folded
+    into it.
     """
 
-    __slots__ = ("_sums", "children", "count", "kind", "label", "last", "layer", "signature")
+    __slots__ = (
+        "_sums",
+        "children",
+        "count",
+        "kind",
+        "label",
+        "last",
+        "layer",
+        "line",
+        "signature",
+    )
 
-    def __init__(self, label: str, kind: str, layer: Layer | None = None) -> None:
+    def __init__(
+        self, label: str, kind: str, layer: Layer | None = None, line: int | None = None
+    ) -> None:
         self.label = label
         self.kind = kind
+        self.line = layer.line if layer is not None else line
         self.layer = layer
         self.children: list[Entry] = []
         self.count = 1
@@ -53,14 +67,6 @@ class Entry:
         if self.layer is not None:
             return self.layer.aux
         return all(child.aux for child in self.children)
-
-    @property
-    def line(self) -> int | None:
-        """The line of the file where its first layer stands."""
-        entry = self
-        while entry.layer is None:
-            entry = entry.children[0]
-        return entry.layer.line
 
     def figure(self, name: str) -> Size:
         """The sum over all its layers, all copies included."""
@@ -118,7 +124,8 @@ def build(summary: Summary, *, fold: bool = True) -> Entry:
         if found is None:
             assert scope.parent is not None
             label = "" if scope.kind == "repeat" else scope.describe()
-            found = groups[scope] = Entry(label, scope.kind)
+            line = scope.place.line if scope.place else None
+            found = groups[scope] = Entry(label, scope.kind, None, line)
             group(scope.parent).children.append(found)
         return found
 
@@ -184,6 +191,7 @@ def _alone(entry: Entry) -> Entry:
     if only.count == 1:
         if entry.label:
             only.label = f"{entry.label}: {only.label}"
+            only.line = only.line if only.layer is not None else entry.line
         only.signature = entry.signature
         return only
     return entry
