@@ -1,0 +1,59 @@
+"""Every command and every figure of the README comes out as it stands there.
+
+To renew the outputs: python -m tests.test_readme
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+CONSOLE = re.compile(r"(?<=^```console\n)(\$ (?P<command>.*)\n)(?P<output>(?:.*\n)*?)(?=```$)", re.M)
+
+
+def run(command: str) -> str:
+    """What the command prints, on both streams, 80 columns wide."""
+    words = command.split()
+    assert words[0] == "convcalc"
+    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "convcalc", *words[1:]],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "shown", list(CONSOLE.finditer(README.read_text())), ids=lambda m: str(m["command"])
+)
+def test_console(shown: re.Match[str]) -> None:
+    assert run(shown["command"]) == shown["output"]
+
+
+def test_python() -> None:
+    failed, tried = doctest.testfile(str(README), module_relative=False)
+    assert tried > 5
+    assert not failed
+
+
+def test_the_yaml_is_the_file_of_the_zoo() -> None:
+    shown = re.search(r"```yaml\n(.*?)```", README.read_text(), re.S)
+    assert shown
+    assert shown[1] == (ROOT / "architectures" / "vgg16.yaml").read_text()
+
+
+if __name__ == "__main__":
+    README.write_text(CONSOLE.sub(lambda m: m[1] + run(m["command"]), README.read_text()))
