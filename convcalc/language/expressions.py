@@ -622,6 +622,8 @@ class _Parser:
                 return Literal(_CONSTANTS[text], start, end)
             if text in ("if", "else", "and", "or", "in"):
                 raise self.fault(f"something is missing before {text!r}")
+            if text == "not":
+                raise self.fault("'not' must stand in parentheses here", "write (not …)")
             self.at += 1
             return Name(text, start, end)
         if kind == "number":
