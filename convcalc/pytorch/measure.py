@@ -130,11 +130,11 @@ def measure(network: Network, inputs: Sequence[torch.Tensor]) -> Measurement:
         for step in network.steps(aux=True):
             if all(values[index] is not None for index in step.inputs):
                 _run(step, values, measured.layers[step.index], counter)
-            for name, index in (*network.outputs.items(), *network.aux_outputs.items()):
-                if index == step.index and values[index] is not None:
-                    measured.outputs[name] = tuple(values[index].shape)
             for index in step.drop:
                 values[index] = None
+    for name, index in (*network.outputs.items(), *network.aux_outputs.items()):
+        if values[index] is not None:
+            measured.outputs[name] = tuple(values[index].shape)
     return measured
 
 

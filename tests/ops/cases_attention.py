@@ -318,7 +318,7 @@ def _connection_table(
     args: tuple[Any, ...], named: dict[str, Any], shapes: tuple[Shape, ...]
 ) -> nn.Module:
     settings = {"bias": True, **named}
-    table = args[1] if len(args) > 1 else "lenet5"
+    table = settings.pop("table", args[1] if len(args) > 1 else "lenet5")
     rows = LENET5_ROWS if table == "lenet5" else table
     wanted = settings.pop("in_channels", shapes[0][1])
     if wanted != shapes[0][1] or isinstance(rows, str):
@@ -329,10 +329,10 @@ def _connection_table(
 
 
 class _Subsampling(nn.Module):
-    def __init__(self, channels: int, kernel: Any = 2, stride: Any = None) -> None:
+    def __init__(self, channels: int, kernel_size: Any = 2, stride: Any = None) -> None:
         super().__init__()
-        self.average = nn.AvgPool2d(kernel, stride)
-        self.sides = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+        self.average = nn.AvgPool2d(kernel_size, stride)
+        self.sides = kernel_size if isinstance(kernel_size, tuple) else (kernel_size,) * 2
         self.weight = nn.Parameter(torch.randn(channels))
         self.bias = nn.Parameter(torch.randn(channels))
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from convcalc.errors import ConvcalcError, DesignError
-from convcalc.graph import Graph, flow
+from convcalc.graph import Graph, GraphBuilder, flow
 from convcalc.pytorch import Comparison, DeviceError, Report, check_graph, to_module
 from convcalc.pytorch import capacity as room
 from convcalc.pytorch import check as checking
@@ -75,6 +75,13 @@ def test_totals_are_the_hand_computed_ones() -> None:
         "outputs": {"output": (1, 5, 4, 4), "aux1": (1, 7, 6, 6)},
         "layers": 3,
     }
+
+
+def test_an_input_may_be_an_output() -> None:
+    builder = GraphBuilder("passed on")
+    x = builder.input("input", (3, 8, 8))
+    graph = builder.finish({"same": x, "output": builder.add(layer("Conv2d", 4, 3), x)})
+    assert check_graph(graph, device="cpu").failures == []
 
 
 def test_at_other_sizes_than_the_designs() -> None:
