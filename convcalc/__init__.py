@@ -9,9 +9,9 @@
     net.to_torch()                                   # the same network as a torch.nn.Module
     convcalc.check("vgg16")                          # every figure, proved by running it
 
-Shapes are batch first, channels second. Parameters and buffers count elements; MACs are
-multiply-accumulates of convolutions, linear layers and matrix products (FLOPs = 2 × MACs), of the whole
-batch; bytes are bytes. Names are loaded when they are first used: `import convcalc` costs next to nothing.
+Shapes are batch first, channels second. Parameters and buffers count elements. MACs are
+multiply-accumulates of convolutions, linear layers and matrix products (FLOPs = 2 × MACs), of the
+whole batch. Names are loaded when they are first used: `import convcalc` costs next to nothing.
 """
 
 from __future__ import annotations

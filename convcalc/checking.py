@@ -207,9 +207,7 @@ def attempt(
     from convcalc.pytorch.errors import DeviceError, TorchMissing
 
     try:
-        return check_network(
-            network, input=input, batch=batch, dtype=dtype, device=device, run=run
-        )
+        return check_network(network, input=input, batch=batch, dtype=dtype, device=device, run=run)
     except (DeviceError, TorchMissing):  # no fault of the design
         raise
     except (ConvcalcError, RecursionError, MemoryError) as error:

@@ -76,9 +76,7 @@ class Network:
     def _build(self, input: Inputs | None) -> Graph:
         return self.document.build(self.variant, self.values, input)
 
-    def flow(
-        self, input: Inputs | None = None, batch: Size = 1, symbolic: bool = False
-    ) -> Flow:
+    def flow(self, input: Inputs | None = None, batch: Size = 1, symbolic: bool = False) -> Flow:
         """The shape of every value and the facts of every layer; arguments as `summary`."""
         graph = self.graph if input is None else self._build(input)
         if not symbolic:
@@ -184,11 +182,10 @@ def _opened(name: str, entries: Sequence[int | str], graph: Graph) -> list[Size]
         if not names[axis]:
             same = len(first) == len(entries) and first[axis] == entries[axis]
             names[axis] = letter if same else f"{letter}_{name.upper()}"
-    return [
-        symbol(name) if name else entry
-        for name, entry in zip(names, entries, strict=True)
-        if name or isinstance(entry, int)
-    ]
+    sizes: list[Size] = []
+    for name, entry in zip(names, entries, strict=True):
+        sizes.append(symbol(name) if name or isinstance(entry, str) else entry)
+    return sizes
 
 
 def find(source: str | os.PathLike[str]) -> str | os.PathLike[str]:
@@ -224,9 +221,7 @@ def _variant_of_zoo(name: str) -> str | None:
     return None
 
 
-def load(
-    source: str | os.PathLike[str], variant: str | None = None, **values: Override
-) -> Network:
+def load(source: str | os.PathLike[str], variant: str | None = None, **values: Override) -> Network:
     """Read a design.
 
     source: the path of a YAML file; the name of a network of the zoo ("vgg16", "resnet"); or, where

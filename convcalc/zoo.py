@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_FOLDERS = (os.path.join(_HERE, "architectures"), os.path.join(os.path.dirname(_HERE), "architectures"))
+_FOLDERS = tuple(os.path.join(home, "architectures") for home in (_HERE, os.path.dirname(_HERE)))
 SUFFIX = ".yaml"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import gcd
+
 from convcalc.integers import maximum, minimum
 
 TYPE_CHECKING = False
@@ -15,6 +17,43 @@ if TYPE_CHECKING:
 MAX_TAPS = 100_000
 
 
+class IntWindow:
+    """A `Window` of which everything is an int."""
+
+    __slots__ = ("after", "before", "dilation", "kernel", "stride", "upsample")
+
+    def __init__(
+        self, kernel: int, stride: int, before: int, after: int, dilation: int, upsample: int
+    ) -> None:
+        self.kernel = kernel
+        self.stride = stride
+        self.before = before
+        self.after = after
+        self.dilation = dilation
+        self.upsample = upsample
+
+    @classmethod
+    def of(cls, window: Window) -> IntWindow | None:
+        """The window, or None where something of it is a formula."""
+        kernel, stride, dilation = window.kernel, window.stride, window.dilation
+        before, after, upsample = window.before, window.after, window.upsample
+        if (
+            isinstance(kernel, int)
+            and isinstance(stride, int)
+            and isinstance(before, int)
+            and isinstance(after, int)
+            and isinstance(dilation, int)
+            and isinstance(upsample, int)
+        ):
+            return cls(kernel, stride, before, after, dilation, upsample)
+        return None
+
+    @property
+    def reach(self) -> int:
+        """Rows from the first to the last that one output reads."""
+        return self.dilation * (self.kernel - 1) + 1
+
+
 def unread(size: Size, outputs: Size, window: Window) -> Size | None:
     """How many of the input's `size` rows none of the `outputs` rows reads.
 
@@ -23,30 +62,26 @@ def unread(size: Size, outputs: Size, window: Window) -> Size | None:
     dilated ones. None where it cannot be told: a kernel or stride that is a formula, a formula for
     the size where windows do not meet, more than `MAX_TAPS` taps.
     """
-    kernel, stride, dilation = window.kernel, window.stride, window.dilation
-    upsample, before = window.upsample, window.before
-    if not (
-        isinstance(kernel, int)
-        and isinstance(stride, int)
-        and isinstance(dilation, int)
-        and isinstance(upsample, int)
-    ):
+    kernel, stride = window.kernel, window.stride
+    if not (isinstance(kernel, int) and isinstance(stride, int)):
         return None
     if kernel == 0:  # GLOBAL: each output reads everything
         return 0
-    if dilation == 1 and upsample == 1 and stride <= kernel:
+    plain = _is_one(window.dilation) and _is_one(window.upsample)
+    before, after = window.before, window.after
+    if plain and stride <= kernel:
         head: Size = 0
         if not (isinstance(before, int) and before >= 0):  # a crop
             head = minimum(maximum(-before, 0), size)
         return head + tail(size, outputs, window)
-    if isinstance(size, int) and isinstance(outputs, int) and isinstance(before, int):
-        if kernel > MAX_TAPS or (upsample > 1 and stride > 1):
+    numbers = IntWindow.of(window)
+    if isinstance(size, int) and isinstance(outputs, int) and numbers is not None:
+        if kernel > MAX_TAPS or (numbers.upsample > 1 and stride > 1):
             return None
-        if upsample > 1:
-            return size - _spread_rows_read(size, outputs, window)
-        return size - _rows_read(size, outputs, window)
-    padding = (before, window.after)
-    if dilation == 1 and upsample == 1 and all(isinstance(p, int) and p == 0 for p in padding):
+        if numbers.upsample > 1:
+            return size - _spread_rows_read(size, outputs, numbers)
+        return size - _rows_read(size, outputs, numbers)
+    if plain and all(isinstance(p, int) and p == 0 for p in (before, after)):
         return size - outputs * kernel  # the windows lie apart, all within the input
     return None
 
@@ -66,39 +101,35 @@ def _is_one(size: Size) -> bool:
     return isinstance(size, int) and size == 1
 
 
-def residues_read(window: Window) -> int | None:
-    """Of every `stride` rows inside the input, how many are read; None for formulas."""
-    kernel, stride, dilation = window.kernel, window.stride, window.dilation
-    if not (isinstance(kernel, int) and isinstance(stride, int) and isinstance(dilation, int)):
-        return None
-    from math import gcd
-
+def residues_read(window: IntWindow) -> int:
+    """Of every `stride` rows well inside the input, how many are read."""
     # j·dilation takes stride/gcd different values modulo the stride, then repeats.
-    return min(kernel, stride // gcd(stride, dilation))
+    return min(window.kernel, window.stride // gcd(window.stride, window.dilation))
 
 
-def padding_only_taps(size: int, outputs: int, window: Window) -> int | None:
-    """How many of the kernel's taps meet nothing but padding, whatever output they serve."""
-    kernel, stride, dilation, before = window.kernel, window.stride, window.dilation, window.before
-    assert isinstance(kernel, int)
-    if kernel > MAX_TAPS:
+def padding_only_taps(size: int, outputs: int, window: IntWindow) -> int | None:
+    """How many of the kernel's taps meet nothing but padding, whatever output they serve.
+
+    None for more than `MAX_TAPS` taps.
+    """
+    if window.kernel > MAX_TAPS:
         return None
     blind = 0
-    for tap in range(kernel):
+    for tap in range(window.kernel):
         # Output i puts the tap on row i·stride − offset, for i from first to last within the input.
-        offset = before - tap * dilation
-        first = max(0, -(-offset // stride))
-        last = min(outputs - 1, (offset + size - 1) // stride)
+        offset = window.before - tap * window.dilation
+        first = max(0, -(-offset // window.stride))
+        last = min(outputs - 1, (offset + size - 1) // window.stride)
         blind += first > last
     return blind
 
 
-def _rows_read(size: int, outputs: int, window: Window) -> int:
-    """For ints without upsampling: the rows are split by their residue modulo the stride."""
-    stride, dilation, before = window.stride, window.dilation, window.before
+def _rows_read(size: int, outputs: int, window: IntWindow) -> int:
+    """Without upsampling: the rows are split by their residue modulo the stride."""
+    stride, before = window.stride, window.before
     runs: dict[int, list[int]] = {}  # residue of the padded row → first steps of runs of `outputs`
     for tap in range(window.kernel):
-        step, residue = divmod(tap * dilation, stride)
+        step, residue = divmod(tap * window.dilation, stride)
         runs.setdefault(residue, []).append(step)
     read = 0
     for residue, firsts in runs.items():
@@ -108,8 +139,8 @@ def _rows_read(size: int, outputs: int, window: Window) -> int:
     return read
 
 
-def _spread_rows_read(size: int, outputs: int, window: Window) -> int:
-    """For ints with upsampling (then the stride is 1): row r stands at upsample·r + before."""
+def _spread_rows_read(size: int, outputs: int, window: IntWindow) -> int:
+    """With upsampling (then the stride is 1): row r stands at upsample·r + before."""
     before, upsample = window.before, window.upsample
     firsts = (tap * window.dilation - before for tap in range(window.kernel))
     runs = ((-(-f // upsample), (f + outputs - 1) // upsample) for f in firsts)

@@ -1,7 +1,7 @@
 """What a design says of itself (`expect`, `budget`), beside what comes out.
 
-Claims are about one sample at the design's own input, whatever batch or input is looked at otherwise:
-the summary compared with must be made so.
+Claims are about one sample at the design's own input, whatever else is looked at: the summary
+compared with must be made so.
 """
 
 from __future__ import annotations
@@ -140,24 +140,23 @@ def _of_steps(summary: Summary) -> list[Claimed]:
     return claims
 
 
-def _shape(path: str | None, wanted: Any, computed: tuple[Size, ...], place: Any) -> Claimed:
+def _shape(
+    path: str | None, wanted: Any, computed: tuple[Size, ...], place: Place | None
+) -> Claimed:
     shape = tuple(wanted)
     same = len(shape) == len(computed) and all(
-        isinstance(size, int) and size == other
-        for size, other in zip(computed, shape, strict=True)
+        isinstance(size, int) and size == other for size, other in zip(computed, shape, strict=True)
     )
     return Claimed("expect", "output", path, show(shape), computed, same, place)
 
 
 def _amount(
-    kind: Kind, figure: str, path: str | None, wanted: Amount | int, computed: Size, place: Any
+    kind: Kind, figure: str, path: str | None, wanted: Any, computed: Size, place: Place | None
 ) -> Claimed:
     if not isinstance(computed, int):
         message = f"{figure} depends on a size that the design leaves open: {computed}"
         help = "a claim is about one number: give the size in `input`, or leave the claim away"
         raise DesignError([Problem(message, place, help=help, path=path)])
-    if isinstance(wanted, int):
-        ok = computed <= wanted if kind == "budget" else computed == wanted
-    else:
-        ok = wanted.allows(computed) if kind == "budget" else wanted.matches(computed)
+    amount: Amount = wanted
+    ok = amount.allows(computed) if kind == "budget" else amount.matches(computed)
     return Claimed(kind, figure, path, str(wanted), computed, ok, place)

@@ -12,7 +12,7 @@ and those that an op tells of itself. A 1×1 kernel with a stride is left alone:
 
 from __future__ import annotations
 
-from convcalc.analysis.coverage import padding_only_taps, residues_read, tail
+from convcalc.analysis.coverage import IntWindow, padding_only_taps, residues_read
 from convcalc.errors import Problem
 from convcalc.ops.attention import BlockWindow
 
@@ -78,24 +78,25 @@ def findings(layer: Layer) -> Iterator[Finding]:
 class _Axes:
     """Axes of a layer that have the same sizes and the same window."""
 
-    def __init__(self, size: int, outputs: int, window: Window, rank: int) -> None:
+    def __init__(self, size: int, outputs: int, window: IntWindow, rank: int) -> None:
         self.size = size
         self.outputs = outputs
         self.window = window
         self.rank = rank
         self.axes: list[int] = []
+        # Rows past the last window, where it does not end in padding.
+        past = size + window.before - (outputs - 1) * window.stride - window.reach
+        self.left = max(0, min(past, size))
 
     def findings(self, op: Op) -> Iterator[Finding]:
         window = self.window
-        if isinstance(window, BlockWindow):
-            return  # every block is read whole, the last one with padding
-        covered = residues_read(window)
-        if covered is None or window.kernel < 2 or window.upsample != 1:
+        if window.kernel < 2 or window.upsample != 1:
             return
+        covered = residues_read(window)
         if covered < window.stride:
             if self.outputs > 1:
                 yield self._skipped(op, covered)
-        elif tail(self.size, self.outputs, window) > 0:
+        elif self.left:
             yield self._dropped(op)
         if window.reach > self.size:
             yield self._exceeding(op)
@@ -111,8 +112,7 @@ class _Axes:
         return f"the {self.size} there are"
 
     def _dropped(self, op: Op) -> Finding:
-        window, size = self.window, self.size
-        left = tail(size, self.outputs, window)
+        window, size, left = self.window, self.size, self.left
         last = "the last " + (self._names(False) if left == 1 else f"{left} {self._names(True)}")
         whole, rest = divmod(size + window.before + window.after - window.reach, window.stride)
         message = (
@@ -198,9 +198,14 @@ def _equal_axes(
     sizes: Sequence[object], outputs: Sequence[object], windows: Sequence[Window]
 ) -> list[_Axes]:
     """The axes, those alike together; axes whose sizes are formulas are left out."""
-    groups: dict[tuple[object, ...], _Axes] = {}
-    for axis, (size, out, window) in enumerate(zip(sizes, outputs, windows, strict=True)):
-        numbers = (
+    groups: dict[tuple[int, ...], _Axes] = {}
+    for axis, (size, out, given) in enumerate(zip(sizes, outputs, windows, strict=True)):
+        if isinstance(given, BlockWindow):
+            continue  # every block is read whole, the last one with padding
+        window = IntWindow.of(given)
+        if window is None or not (isinstance(size, int) and isinstance(out, int)):
+            continue
+        key = (
             size,
             out,
             window.kernel,
@@ -210,8 +215,5 @@ def _equal_axes(
             window.dilation,
             window.upsample,
         )
-        if all(isinstance(n, int) for n in numbers):
-            assert isinstance(size, int)
-            assert isinstance(out, int)
-            groups.setdefault(numbers, _Axes(size, out, window, len(sizes))).axes.append(axis)
+        groups.setdefault(key, _Axes(size, out, window, len(sizes))).axes.append(axis)
     return list(groups.values())

@@ -1,7 +1,7 @@
 """The command line: one file a command, loaded when it is called.
 
-Exit codes: 0 all right; 1 a figure, expectation, budget or (with --strict) warning failed; 2 the file or
-the command line is wrong; 130 interrupted.
+Exit codes: 0 all right; 1 a figure, expectation, budget or (with --strict) warning failed; 2 the
+file or the command line is wrong; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ def parser() -> Parser:
         groups={
             "the design": options.design_options(),
             "the run": [
-                Option("device", "DEVICE", "auto (CUDA where there is one), cpu, cuda, cuda:1", "auto"),
+                Option(
+                    "device", "DEVICE", "auto (CUDA where there is one), cpu, cuda, cuda:1", "auto"
+                ),
                 Option("no-run", "", "leave PyTorch out: check the files, expect and budget alone"),
             ],
             "the report": [

@@ -79,7 +79,7 @@ def inputs(words: Sequence[str]) -> Inputs | None:
         named[name] = _shape(text, word)
     if not named:
         return None
-    return named[""] if "" in named else named
+    return named.get("", named)
 
 
 def _shape(text: str, word: str) -> Shape:

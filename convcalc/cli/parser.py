@@ -1,7 +1,7 @@
 """Command lines → values, and the help of each command.
 
-Written here because of the start: importing click takes two or three times as long as Python's own
-start, argparse with its translations half of one, and `convcalc summary` has a budget of five in all.
+Written here because of the start: importing click takes two or three times as long as Python's
+own start, argparse with its translations half of one, and `convcalc summary` may take five in all.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Parser:
     """The arguments and options of one command.
 
     about: what it does, in a sentence or a few. argument: name and help of its positional one;
-    least, most: how many there may be (None: any number). groups: title → options. examples: command
-    lines that work.
+    least, most: how many there may be (None: any number). groups: title → options. examples:
+    command lines that work.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The columns of a summary: how each is titled, and what it says of a layer or a group of layers."""
+"""The columns of a summary: how each is titled, and what it says of a layer or a group of them."""
 
 from __future__ import annotations
 

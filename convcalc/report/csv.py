@@ -1,4 +1,4 @@
-"""Figures as CSV, for spreadsheets and data frames: one line a layer, nothing folded, plain numbers."""
+"""Figures as CSV, for spreadsheets and data frames: one line a layer, nothing folded."""
 
 from __future__ import annotations
 

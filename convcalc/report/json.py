@@ -1,9 +1,9 @@
 """Figures as JSON: a contract, versioned by "schema". What is not computed yet has no key.
 
-Keys that are added do not change the version; a key that goes or changes its meaning does. Sizes are
-ints, or where they are open strings in the syntax that `convcalc.integers.parse` reads; "sizes"
-then tells what the names in them stand for. Shapes are lists with the batch first. Bytes and MACs are of
-the whole batch.
+Keys that are added do not change the version; a key that goes or changes its meaning does. Sizes
+are ints, or where they are open strings in the syntax that `convcalc.integers.parse` reads; "sizes"
+then tells what the names in them stand for. Shapes are lists with the batch first. Bytes and MACs
+are of the whole batch.
 """
 
 from __future__ import annotations

@@ -108,9 +108,7 @@ class View:
     @property
     def subtitle(self) -> str:
         summary = self.summary
-        shapes = [
-            f"{name} {numbers.shape(shape[1:])}" for name, shape in summary.inputs.items()
-        ]
+        shapes = [f"{name} {numbers.shape(shape[1:])}" for name, shape in summary.inputs.items()]
         return f"{', '.join(shapes)}; batch {numbers.count(summary.batch)}; {summary.dtype}"
 
     def cells(self, entry: Entry) -> list[str]:
@@ -148,8 +146,8 @@ class View:
         for name, definition in definitions.items():
             told = f"{name} = {numbers.count(definition)}"
             together.setdefault(name.lstrip(_LETTERS), []).append(told)
-        for told in together.values():
-            yield f"  {', '.join(told)}"
+        for line in together.values():
+            yield f"  {', '.join(line)}"
         if self.summary.flow.open_conditions:
             yield "for sizes that every layer accepts."
 

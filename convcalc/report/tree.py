@@ -1,7 +1,7 @@
 """A network's layers as a tree of the blocks and loops that they were written in.
 
-Neighbours that are identical in layers, arguments, shapes and figures are folded into one entry that
-counts them all. Nothing is lost: an entry's figures are those of all its layers.
+Neighbours that are identical in layers, arguments, shapes and figures are folded into one entry
+that counts them all. Nothing is lost: an entry's figures are those of all its layers.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Entry:
     """A layer, or a group of them.
 
     layer: for a leaf, else None. label: how it is written. line: of the file where the layer
-    stands, or the block is called. children: of one copy. count: how many identical copies are folded
-    into it.
+    stands, or the block is called. children: of one copy. count: how many identical copies are
+    folded into it.
     """
 
     __slots__ = (

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convcalc.analysis.coverage import padding_only_taps, residues_read, tail, unread
+from convcalc.analysis.coverage import (
+    IntWindow,
+    padding_only_taps,
+    residues_read,
+    tail,
+    unread,
+)
 from convcalc.integers import evaluate, symbol
 from convcalc.ops.base import GLOBAL, Window
 
@@ -71,7 +77,7 @@ def test_tail_is_what_lies_past_the_last_window(size: int, window: Window) -> No
 @pytest.mark.parametrize("dilation", range(1, 6))
 def test_residues_read(stride: int, dilation: int) -> None:
     for kernel in range(1, 9):
-        window = Window(kernel, stride, dilation=dilation)
+        window = IntWindow(kernel, stride, 0, 0, dilation, 1)
         assert residues_read(window) == len({j * dilation % stride for j in range(kernel)})
 
 
@@ -87,7 +93,9 @@ def test_padding_only_taps(size: int, window: Window) -> None:
         for tap in range(window.kernel)
         if not any(i * window.stride + tap * window.dilation in rows for i in range(outputs))
     ]
-    assert padding_only_taps(size, outputs, window) == len(blind)
+    numbers = IntWindow.of(window)
+    assert numbers is not None
+    assert padding_only_taps(size, outputs, numbers) == len(blind)
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])

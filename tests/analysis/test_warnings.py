@@ -66,15 +66,19 @@ def test_a_sampling_projection_is_left_alone() -> None:
         (
             "Conv2d(4, 11, 4)",
             (224, 224),
-            "Conv2d(4, 11, stride=4) never reads the last row and column of its 224×224 input: "
-            "(224 − 11)/4 + 1 = 54 1/4, rounded down to 54",
+            (
+                "Conv2d(4, 11, stride=4) never reads the last row and column of its 224×224 input: "
+                "(224 − 11)/4 + 1 = 54 1/4, rounded down to 54"
+            ),
             "223 or 227 rows and columns fit exactly; padding=2 would read all of 224",
         ),
         (
             "MaxPool2d(2)",
             (7, 8),
-            "MaxPool2d(2) never reads the last row of the 7 there are: "
-            "(7 − 2)/2 + 1 = 3 1/2, rounded down to 3",
+            (
+                "MaxPool2d(2) never reads the last row of the 7 there are: "
+                "(7 − 2)/2 + 1 = 3 1/2, rounded down to 3"
+            ),
             "6 or 8 rows fit exactly; padding=1 or ceil_mode=true would read all of 7",
         ),
         (
@@ -92,15 +96,19 @@ def test_a_sampling_projection_is_left_alone() -> None:
         (
             "Conv2d(4, 3, 2, 2, dilation=2)",
             (9, 9),
-            "Conv2d(4, 3, stride=2, padding=2, dilation=2) skips every second row and column: "
-            "F = 3, S = 2, dilation = 2",
+            (
+                "Conv2d(4, 3, stride=2, padding=2, dilation=2) skips every second row and column: "
+                "F = 3, S = 2, dilation = 2"
+            ),
             "a stride and a dilation without a common factor read more",
         ),
         (
             "Conv2d(4, 3, padding=1)",
             (1, 1),
-            "Conv2d(4, 3, padding=1) reaches over 3 rows and columns, more than its 1×1 input "
-            "has: 2 of the 3 meet nothing but padding",
+            (
+                "Conv2d(4, 3, padding=1) reaches over 3 rows and columns, more than its 1×1 input "
+                "has: 2 of the 3 meet nothing but padding"
+            ),
             "a kernel of at most 1, a larger input, or fewer strides before it",
         ),
         (
@@ -112,8 +120,10 @@ def test_a_sampling_projection_is_left_alone() -> None:
         (
             "MaxPool1d(5, 4)",
             (12,),
-            "MaxPool1d(5, stride=4) never reads the last 3 positions of its input of 12: "
-            "(12 − 5)/4 + 1 = 2 3/4, rounded down to 2",
+            (
+                "MaxPool1d(5, stride=4) never reads the last 3 positions of its input of 12: "
+                "(12 − 5)/4 + 1 = 2 3/4, rounded down to 2"
+            ),
             "9 or 13 positions fit exactly; padding=1 or ceil_mode=true would read all of 12",
         ),
     ],

@@ -1,4 +1,4 @@
-"""JSON's contract, DESIGN's keys with their types; and CSV and Markdown that other programs read."""
+"""JSON's contract: its keys with their types; CSV and Markdown that other programs read."""
 
 from __future__ import annotations
 

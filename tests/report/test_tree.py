@@ -93,8 +93,8 @@ def test_other_shapes_are_not_folded() -> None:
 
 
 def test_other_arguments_are_not_folded() -> None:
-    text = labels(summary_of("- A(8) -> A(8) -> Dropout(0.1) -> Dropout(0.2) -> 2 * Dropout(0.3)\n"))
-    assert text == [
+    layers = "- A(8) -> A(8) -> Dropout(0.1) -> Dropout(0.2) -> 2 * Dropout(0.3)\n"
+    assert labels(summary_of(layers)) == [
         "2 × A(8)",
         "├─ Conv2d(8, 3, padding=1)",
         "└─ ReLU",
