@@ -461,6 +461,8 @@ class _Checker:
         if name in names.defined or name in self.known or name in self.words:
             return
         expr.faulty = True
+        if self.design.lost or name in self.design.lost_names:
+            return
         if name in names.coming:
             line = self.line(names.coming[name])
             message = f"{name!r} has no value yet: it is named on line {line}"

@@ -11,7 +11,14 @@ import os
 from collections.abc import Mapping, Sequence
 
 from convcalc.errors import DesignError, Problem
-from convcalc.language.checks import check_design, depth, free_sizes, in_order
+from convcalc.language.checks import (
+    check_design,
+    depth,
+    find_cycle,
+    free_sizes,
+    in_order,
+    uses,
+)
 from convcalc.language.evaluation import Evaluator, Scope
 from convcalc.language.expressions import Expr, ListExpr, Name
 from convcalc.language.faults import Absorbed, Fault, Problems, Text
@@ -185,6 +192,8 @@ class Document:
         values: dict[str, Any] = dict.fromkeys(definitions, POISON)
         values.update(given)
         globals.update(values)
+        if sources:  # those of the file were looked at when it was read
+            _check_cycles(definitions, sources, problems)
         evaluator = Evaluator(globals)
         for name in in_order(definitions):
             definition = definitions[name]
@@ -265,6 +274,18 @@ class Document:
                 problems.add(Problem(f"{shape!r} is no shape of an input", help=help))
             else:
                 shapes[name] = tuple(shape)
+
+
+def _check_cycles(
+    definitions: dict[str, Definition], sources: dict[str, Text], problems: Problems
+) -> None:
+    """A var that is set to something that uses it."""
+    for cycle in find_cycle({name: uses(d) for name, d in definitions.items()}):
+        name = next((n for n in cycle if n in sources), None)
+        if name is not None:
+            expr = definitions[name].expr
+            message = f"a var is defined by itself: {' → '.join(cycle)}"
+            problems.at(sources[name], expr.start, expr.end, message, "break the circle")
 
 
 def _is_size(size: object) -> bool:

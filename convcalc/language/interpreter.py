@@ -68,6 +68,10 @@ _JOIN_HELP = {
 }
 
 
+#: Said where nothing else was: it would be a fault of ours.
+NO_RESULT = "the network's output cannot be computed"
+
+
 class TooMany(Exception):
     """Enough was found wrong: going on would only find the same again."""
 
@@ -151,6 +155,9 @@ class Interpreter:
                 outputs = self.named(design.outputs, result, scope)
         except TooMany:
             return None
+        if not self.problems and POISON in (*outputs.values(), *aux.values()):
+            layers = design.layers
+            self.problems.at(self.text, layers.start, layers.end, NO_RESULT)
         if self.problems:
             return None
         graph = self.builder.finish(outputs, aux)

@@ -5,6 +5,7 @@ All faults of a file are collected; what a fault leaves without meaning becomes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from convcalc.errors import closest
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from convcalc.language.steps import Join
 
 VERSION = "1"
+# The name that a signature or a step defines.
+_DEFINED = re.compile(r"\s*([A-Za-z_]\w*)")
+_BINDING = re.compile(r"\s*[A-Za-z_]\w*\s*(\[[^\]]*\])?\s*=[^=]")
 
 #: Top-level keys, in the order in which a file has them.
 TOP_LEVEL = (
@@ -103,6 +107,8 @@ class _Reader:
     def __init__(self, text: Text, problems: Problems) -> None:
         self.text = text
         self.problems = problems
+        self.lost_names: set[str] = set()
+        self.lost = False
 
     # ---------------------------------------------------------------- faults
 
@@ -122,6 +128,7 @@ class _Reader:
         """The pairs of a mapping; of none where it is no mapping, which is reported."""
         if isinstance(node, Mapping):
             return node.entries
+        self.lost = True
         if not isinstance(node, Broken):
             self.report(node, f"{what} must be a mapping, not {_kind(node)}", f"write {example}")
         return []
@@ -160,7 +167,14 @@ class _Reader:
             return expressions.parse_signature(key.raw, key.base)
         except Fault as fault:
             self.problems.fault(self.text, fault)
+            self.lose(key.raw)
             return None
+
+    def lose(self, raw: str) -> None:
+        """What could not be read would have defined the name at its beginning."""
+        name = _DEFINED.match(raw)
+        if name:
+            self.lost_names.add(name[1])
 
     def fresh(self, name: str, start: int, end: int, taken: dict[str, int], what: str) -> bool:
         """Whether a name is new here; a second definition is an error, not a shadow."""
@@ -221,6 +235,8 @@ class _Reader:
             design.expect = self.claims(sections["expect"][1], "expect", (*FIGURES, "output"))
         if "budget" in sections:
             design.budget = self.claims(sections["budget"][1], "budget", FIGURES)
+        design.lost_names = self.lost_names
+        design.lost = self.lost or any(self.mistyped(root, key) for key in ("vars", "blocks"))
         return design
 
     def version(self, root: Mapping, sections: dict[str, tuple[Scalar, Node]]) -> None:
@@ -325,6 +341,7 @@ class _Reader:
                 f"a var is written in lower case: {name!r} would be a layer or block",
                 f"write {name[0].lower() + name[1:]}, or put it under blocks:",
             )
+            self.lost_names.add(name)
             return None
         if signature.parameters is not None:
             self.parameters(signature.parameters)
@@ -365,6 +382,7 @@ class _Reader:
                     f"a block is written in upper case: {name!r} would be a number or a result",
                     f"write {name[0].upper() + name[1:]}",
                 )
+                self.lost_names.add(name)
                 continue
             if not self.fresh(name, signature.start, signature.end, taken, "block"):
                 continue
@@ -502,6 +520,8 @@ class _Reader:
             binding, expr = expressions.parse_step(node.raw, node.base)
         except Fault as fault:
             self.problems.fault(self.text, fault)
+            if _BINDING.match(node.raw):
+                self.lose(node.raw)
             return BrokenStep(node.start, node.end)
         step = ExprStep(expr, node.start, node.end)
         if binding is not None:
@@ -517,6 +537,9 @@ class _Reader:
         broken = BrokenStep(node.start, node.end)
         if len(verbs) + len(layers) != 1:
             self.not_one_verb(node, keys, verbs + layers)
+            result = keys["name"][1] if "name" in keys else None
+            if isinstance(result, Scalar):
+                self.lose(result.raw)
             return broken
         if layers:
             step = self.long_form(*keys[layers[0]])

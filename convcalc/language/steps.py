@@ -202,6 +202,8 @@ class Design:
         "expect",
         "inputs",
         "layers",
+        "lost",
+        "lost_names",
         "name",
         "notes",
         "outputs",
@@ -223,6 +225,10 @@ class Design:
         self.aux: list[Entry] = []
         self.outputs: list[Entry] = []
         self.results: dict[str, int] = {}  # the names that steps give → their lines
+        # Names whose definitions could not be read, and whether there are some that are not known:
+        # to miss one is no fault of who uses it.
+        self.lost_names: set[str] = set()
+        self.lost = False
         self.variants: dict[str, Variant] = {}
         self.default: str | None = None
         self.expect: list[Claim] = []
