@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from convcalc.pytorch.measure import Held, Layer, Measurement
 
 
+#: Bytes of one element.
+_WIDTHS = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2, "int64": 8}
+
+
 class Comparison:
     """One figure, computed and measured.
 
     figure: of a layer "output", "dtype", "parameters", "buffers" (name → dtype and shape, in
         PyTorch's order), "params" (elements), "macs"; of the network "params", "trainable_params",
-        "aux_params", "buffers" (elements), "macs" (without aux), "outputs", "layers" (that ran).
+        "buffers" (elements), "weights_bytes", "macs", "outputs", all without what serves aux
+        outputs alone; "aux_params", "aux_macs", "aux_outputs" for that; "layers" (that ran).
         "build" and "run" stand only where torch refused.
     path: the layer's; None for the network's.
     """
@@ -115,15 +120,14 @@ def compare(flow: Flow, measured: Measurement, dtype: str) -> list[Comparison]:
     """
     comparisons: list[Comparison] = []
     for node in flow.graph.layers:
-        facts = flow.facts[node.index]
-        assert facts is not None
+        facts = _facts(flow, node.index)
         shape = flow.shapes[node.index]
         layer = measured.layers.get(node.index)
         if layer is None:
             comparisons.append(Comparison("run", node.path, "runs", "the module has no such layer"))
         else:
             comparisons += _layer(node, facts, shape, layer, dtype)
-    return comparisons + _network(flow, measured)
+    return comparisons + _network(flow, measured, dtype)
 
 
 def _layer(
@@ -146,46 +150,65 @@ def _layer(
     return comparisons
 
 
-def _network(flow: Flow, measured: Measurement) -> list[Comparison]:
+def _network(flow: Flow, measured: Measurement, dtype: str) -> list[Comparison]:
+    """Layers of aux outputs are counted apart; what is left of the module is the network."""
     graph = flow.graph
-    main = {node.index for node in graph.layers if not node.aux}
-    aux = {node.index for node in graph.layers if node.aux}
-    aux_held = [p for i in aux & measured.layers.keys() for p in measured.layers[i].parameters]
-    shapes = {
-        name: flow.shapes[index] for name, index in (*graph.outputs.items(), *graph.aux.items())
-    }
-    layers = len(graph.layers)
-    ran = sum(layer.ran for layer in measured.layers.values())
-    macs = sum(layer.macs for index, layer in measured.layers.items() if index in main)
+    main = [node.index for node in graph.layers if not node.aux]
+    aux = [node.index for node in graph.layers if node.aux]
+    layers = measured.layers
+    aux_parameters = [p for i in aux if i in layers for p in layers[i].parameters]
+    aux_buffers = [b for i in aux if i in layers for b in layers[i].buffers]
     params = _sum(flow, main, "params")
-    return [
-        Comparison("params", None, params, _elements(measured.parameters) - _elements(aux_held)),
-        Comparison("trainable_params", None, params, _trained(measured.parameters, aux_held)),
-        Comparison("aux_params", None, _sum(flow, aux, "params"), _elements(aux_held)),
-        Comparison(
-            "buffers",
-            None,
-            _sum(flow, main | aux, "buffer_elements"),
-            _elements(measured.buffers),
+    tensors = [t for i in main for t in (*_facts(flow, i).weights, *_facts(flow, i).buffers)]
+    figures = [
+        ("params", params, _elements(measured.parameters) - _elements(aux_parameters)),
+        (
+            "trainable_params",
+            params,
+            _elements(p for p in measured.parameters if p.trains)
+            - _elements(p for p in aux_parameters if p.trains),
         ),
-        Comparison("macs", None, _sum(flow, main, "macs"), macs),
-        Comparison("outputs", None, shapes, {n: measured.outputs.get(n) for n in shapes}),
-        Comparison("layers", None, layers, ran),
+        ("aux_params", _sum(flow, aux, "params"), _elements(aux_parameters)),
+        (
+            "buffers",
+            _sum(flow, main, "buffer_elements"),
+            _elements(measured.buffers) - _elements(aux_buffers),
+        ),
+        (
+            "weights_bytes",
+            sum(t.elements * _WIDTHS[t.dtype or dtype] for t in tensors),
+            _bytes(measured.parameters, measured.buffers) - _bytes(aux_parameters, aux_buffers),
+        ),
+        ("macs", _sum(flow, main, "macs"), sum(layers[i].macs for i in main if i in layers)),
+        ("aux_macs", _sum(flow, aux, "macs"), sum(layers[i].macs for i in aux if i in layers)),
+        ("outputs", *_shapes(flow, measured, graph.outputs)),
+        ("aux_outputs", *_shapes(flow, measured, graph.aux)),
+        ("layers", len(graph.layers), sum(layer.ran for layer in layers.values())),
     ]
+    return [Comparison(figure, None, ours, theirs) for figure, ours, theirs in figures]
+
+
+def _facts(flow: Flow, index: int) -> Facts:
+    facts = flow.facts[index]
+    assert facts is not None
+    return facts
 
 
 def _sum(flow: Flow, indices: Iterable[int], figure: str) -> Any:
     return sum(getattr(flow.facts[index], figure) for index in indices)
 
 
-def _trained(held: Iterable[Held], without: Iterable[Held]) -> int:
-    """Elements of the tensors that train, but for some."""
-    trains = sum(h.elements for h in held if h.trains)
-    return trains - sum(h.elements for h in without if h.trains)
+def _shapes(flow: Flow, measured: Measurement, names: dict[str, int]) -> tuple[Any, Any]:
+    ours = {name: flow.shapes[index] for name, index in names.items()}
+    return ours, {name: measured.outputs.get(name) for name in names}
 
 
 def _elements(held: Iterable[Held]) -> int:
     return sum(h.elements for h in held)
+
+
+def _bytes(*kinds: Iterable[Held]) -> int:
+    return sum(h.bytes for held in kinds for h in held)
 
 
 def _told(tensors: Iterable[Tensor], dtype: str) -> dict[str, str]:

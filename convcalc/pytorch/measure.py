@@ -26,13 +26,14 @@ Shape = tuple[int, ...]
 class Held:
     """A parameter or buffer as a module holds it; the name is the module's own ("weight")."""
 
-    __slots__ = ("dtype", "elements", "name", "shape", "trains")
+    __slots__ = ("bytes", "dtype", "elements", "name", "shape", "trains")
 
     def __init__(self, name: str, tensor: torch.Tensor) -> None:
         self.name = name
         self.shape: Shape = tuple(tensor.shape)
         self.dtype = dtype_name(tensor)
         self.elements = tensor.numel()
+        self.bytes = tensor.numel() * tensor.element_size()
         self.trains = tensor.requires_grad
 
 

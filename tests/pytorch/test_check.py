@@ -57,8 +57,11 @@ def test_every_figure_of_every_layer_is_compared() -> None:
         "trainable_params",
         "aux_params",
         "buffers",
+        "weights_bytes",
         "macs",
+        "aux_macs",
         "outputs",
+        "aux_outputs",
         "layers",
     ]
 
@@ -71,8 +74,11 @@ def test_totals_are_the_hand_computed_ones() -> None:
         "trainable_params": 4 * 27 + 4 + 5 * 36 + 5,
         "aux_params": 7 * 4 + 7,
         "buffers": 0,
+        "weights_bytes": 4 * (4 * 27 + 4 + 5 * 36 + 5),
         "macs": 36 * 4 * 27 + 16 * 5 * 36,
-        "outputs": {"output": (1, 5, 4, 4), "aux1": (1, 7, 6, 6)},
+        "aux_macs": 36 * 4 * 7,
+        "outputs": {"output": (1, 5, 4, 4)},
+        "aux_outputs": {"aux1": (1, 7, 6, 6)},
         "layers": 3,
     }
 

@@ -117,7 +117,7 @@ def test_weights_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
         "weights",
         lambda tensors, *_: [tensors[0], Tensor("bias", tensors[1].shape, "float64")],
     )
-    assert failed(network()) == [("parameters", "Up.ConvTranspose2d")]
+    assert failed(network()) == [("parameters", "Up.ConvTranspose2d"), ("weights_bytes", None)]
 
 
 def test_a_forgotten_bias(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,12 +127,17 @@ def test_a_forgotten_bias(monkeypatch: pytest.MonkeyPatch) -> None:
         ("params", "Up.ConvTranspose2d"),
         ("params", None),
         ("trainable_params", None),
+        ("weights_bytes", None),
     ]
 
 
 def test_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch, ConvTranspose2d, "buffers", lambda *_: [Tensor("running_mean", (6,))])
-    assert failed(network()) == [("buffers", "Up.ConvTranspose2d"), ("buffers", None)]
+    assert failed(network()) == [
+        ("buffers", "Up.ConvTranspose2d"),
+        ("buffers", None),
+        ("weights_bytes", None),
+    ]
 
 
 def test_macs(monkeypatch: pytest.MonkeyPatch) -> None:
