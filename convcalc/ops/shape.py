@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcalc.errors import LayerError
-from convcalc.integers import Size, maximum, product
+from convcalc.integers import Size, maximum, minimum, product
 from convcalc.ops.arguments import (
     axis,
     choice,
@@ -28,7 +28,7 @@ from convcalc.ops.base import (
 )
 from convcalc.ops.convolution import window_conditions, window_output
 from convcalc.ops.joins import axis_name, resolve_axis
-from convcalc.ops.pooling import adaptive_window, reduced
+from convcalc.ops.pooling import adaptive_average, adaptive_window, reduced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.memory import Stored, Tape
 
 
 # ---------------------------------------------------------------------------- flattening
@@ -75,6 +76,9 @@ class Flatten(Op):
         if layouts[0] == "tokens" and self._ends(3) == (1, 2):
             return "channels"
         return layouts[0]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.reshape(inputs[0], tape.output)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Flatten(self.start_dim, self.end_dim)
@@ -119,6 +123,9 @@ class Unflatten(Op):
             what += f" and the product of {show(self.unflattened_size)}"
         return [Condition("divisible" if rest else "equal", shape[at], self._known(), what)]
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.reshape(inputs[0], tape.output)
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Unflatten(self.dim, self.unflattened_size)
 
@@ -130,7 +137,7 @@ class _Pad(Op):
     """What the padding layers share.
 
     padding: one number for all sides, or the two sides of each axis, the last axis first (left,
-    right, top, bottom), as in PyTorch. A negative number crops.
+    right, top, bottom), as in PyTorch. A negative number crops. At least one row stays or comes out.
     """
 
     layout = "channels"
@@ -150,43 +157,52 @@ class _Pad(Op):
     def conditions(self, *shapes: Shape) -> list[Condition]:
         return at_least_one(self.output(*shapes), self.name())
 
-    def within(self, shape: Shape, spare: int) -> list[Condition]:
-        """Padding made of the value itself: each side of an axis is at most its size − spare."""
-        windows = self.windows(shape)
-        return [
-            Condition(
-                "at_least",
-                size,
-                maximum(window.before, window.after) + spare,
-                f"{self.name()}: the {axis}",
-                "the padding is made of the rows inside, and there are too few",
-            )
-            for axis, size, window in zip(AXES[len(windows)], shape[2:], windows, strict=True)
-        ]
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.padded(inputs[0], tape.output)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(self.padding)
 
 
-class ZeroPad1d(_Pad):
+class _CroppedPad(_Pad):
+    """What the paddings share that crop first, and then pad what is left."""
+
+    def left(self, shape: Shape) -> list[Size]:
+        """The rows that a crop leaves."""
+        return [
+            size + minimum(window.before, 0) + minimum(window.after, 0)
+            for size, window in zip(shape[2:], self.windows(shape), strict=True)
+        ]
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        if all(isinstance(p, int) and p >= 0 for p in self.padding):
+            return list(super().conditions(*shapes))
+        cropped = [
+            Condition("at_least", left, 1, f"{self.name()}: what the crop leaves of the {axis}")
+            for axis, left in zip(AXES[self.spatial or 1], self.left(shapes[0]), strict=True)
+        ]
+        return [*super().conditions(*shapes), *cropped]
+
+
+class ZeroPad1d(_CroppedPad):
     """Zeros around N×C×L. Source: torch/nn/modules/padding.py."""
 
     spatial = 1
 
 
-class ZeroPad2d(_Pad):
+class ZeroPad2d(_CroppedPad):
     """Zeros around N×C×H×W. Source: torch/nn/modules/padding.py."""
 
     spatial = 2
 
 
-class ZeroPad3d(_Pad):
+class ZeroPad3d(_CroppedPad):
     """Zeros around N×C×D×H×W. Source: torch/nn/modules/padding.py."""
 
     spatial = 3
 
 
-class _ConstantPad(_Pad):
+class _ConstantPad(_CroppedPad):
     """What the three paddings with a constant share."""
 
     value = real(doc="what the padding holds")
@@ -218,7 +234,21 @@ class _ReflectionPad(_Pad):
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
         # aten/src/ATen/native/ReflectionPad.cpp: the row at the edge is not repeated
-        return [*super().conditions(*shapes), *self.within(shapes[0], 1)]
+        windows = self.windows(*shapes)
+        inside = [
+            Condition(
+                "at_least",
+                size,
+                maximum(window.before, window.after) + 1,
+                f"{self.name()}: the {axis}",
+                "a reflection needs one row more than it pads",
+            )
+            for axis, size, window in zip(AXES[len(windows)], shapes[0][2:], windows, strict=True)
+        ]
+        return [*super().conditions(*shapes), *inside]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.kernel(tape.output, inputs[0], saves=inputs)
 
 
 class ReflectionPad1d(_ReflectionPad):
@@ -239,30 +269,56 @@ class ReflectionPad3d(_ReflectionPad):
     spatial = 3
 
 
-class ReplicationPad1d(_Pad):
+class _ReplicationPad(_Pad):
+    """What the three that repeat the outermost values share."""
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.kernel(tape.output, inputs[0], saves=inputs)
+
+
+class ReplicationPad1d(_ReplicationPad):
     """The outermost values of N×C×L repeated outwards. Source: torch/nn/modules/padding.py."""
 
     spatial = 1
 
 
-class ReplicationPad2d(_Pad):
+class ReplicationPad2d(_ReplicationPad):
     """The outermost values of N×C×H×W repeated outwards. Source: torch/nn/modules/padding.py."""
 
     spatial = 2
 
 
-class ReplicationPad3d(_Pad):
+class ReplicationPad3d(_ReplicationPad):
     """The outermost values of N×C×D×H×W repeated outwards. Source: torch/nn/modules/padding.py."""
 
     spatial = 3
 
 
-class _CircularPad(_Pad):
+class _CircularPad(_CroppedPad):
     """What the three circular paddings share."""
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
-        # aten/src/ATen/native/PadNd.cpp, _pad_circular_symint: once around at most
-        return [*super().conditions(*shapes), *self.within(shapes[0], 0)]
+        # aten/src/ATen/native/PadNd.cpp, _pad_circular: once around at most, within what is left
+        windows = self.windows(*shapes)
+        inside = [
+            Condition(
+                "at_least",
+                size,
+                maximum(
+                    window.before - minimum(window.after, 0),
+                    window.after - minimum(window.before, 0),
+                ),
+                f"{self.name()}: the {axis}",
+                "circular padding goes around once at most",
+            )
+            for axis, size, window in zip(AXES[len(windows)], shapes[0][2:], windows, strict=True)
+        ]
+        return [*super().conditions(*shapes), *inside]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        windows = self.windows(inputs[0].shape)
+        before, after = [w.before for w in windows], [w.after for w in windows]
+        return tape.wrapped(inputs[0], before, after)
 
 
 class CircularPad1d(_CircularPad):
@@ -323,6 +379,12 @@ class CenterCrop(Op):
             windows.append(Window(1, 1, -before, before + wanted - size))
         return windows
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        for axis in range(2, len(x.shape)):
+            x = tape.narrow(x, axis, tape.output[axis])
+        return x
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.CenterCrop()
 
@@ -352,6 +414,9 @@ class PixelShuffle(Op):
 
     def windows(self, *shapes: Shape) -> list[Window]:
         return [spread_window(self.upscale_factor)] * 2
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.kernel(tape.output, inputs[0], strides=tape.suggested(inputs[0], tape.output))
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.PixelShuffle(self.upscale_factor)
@@ -388,6 +453,9 @@ class PixelUnshuffle(Op):
     def windows(self, *shapes: Shape) -> list[Window]:
         return [Window(self.downscale_factor, self.downscale_factor)] * 2
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.kernel(tape.output, inputs[0], strides=tape.suggested(inputs[0], tape.output))
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.PixelUnshuffle(self.downscale_factor)
 
@@ -408,6 +476,9 @@ class ChannelShuffle(Op):
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
         return [Condition("divisible", shapes[0][1], self.groups, "ChannelShuffle: the channels")]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.kernel(tape.output, inputs[0], strides=tape.suggested(inputs[0], tape.output))
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.ChannelShuffle(self.groups)
@@ -444,6 +515,9 @@ class Unfold(Op):
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
         return window_conditions(self, shapes[0], self.windows(*shapes))
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.kernel(tape.output, inputs[0], strides=tape.suggested(inputs[0], tape.output))
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Unfold(self.kernel_size, self.dilation, self.padding, self.stride)
@@ -587,6 +661,12 @@ class Upsample(_Upsample):
     align_corners = flag(
         False, doc="the outermost rows stay where they are; linear and cubic modes only"
     )
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        if self.mode == "area":
+            return adaptive_average(tape, x)
+        return tape.kernel(tape.output, x, strides=tape.suggested(x, tape.output))
 
 
 class UpsamplingNearest2d(_Upsample):
