@@ -179,6 +179,15 @@ def uses(definition: Definition) -> list[str]:
     return [name for name in found if name not in own]
 
 
+#: The layers that steps make, and how.
+_JOINS = {
+    "Add": "write add: and a list of branches, or residual:",
+    "Mul": "write mul: and a list of branches",
+    "Concat": "write concat: and a list of branches",
+    "Split": "write split: beside concat:, add: or mul:",
+}
+
+
 class _Names:
     """The names that can be used at one point of a block or of the network, with their indices.
 
@@ -201,7 +210,8 @@ class _Checker:
         self.design = design
         self.text = text
         self.problems = problems
-        self.known: set[str] = {*REGISTRY, *BUILTINS, *design.vars, *design.blocks}
+        layers = REGISTRY.keys() - _JOINS.keys()
+        self.known: set[str] = {*layers, *BUILTINS, *design.vars, *design.blocks}
         self.words = words()
 
     def report(self, fault: Fault) -> None:
@@ -305,10 +315,11 @@ class _Checker:
         for variant in design.variants.values():
             self.claims(variant.expect, _Names({}))
         outputs = [e.name for e in design.outputs] or ["output"]
+        named = [*outputs, *(e.name for e in design.aux)]
         for claim in (*design.expect, *(c for v in design.variants.values() for c in v.expect)):
-            if claim.output is not None and claim.output not in outputs:
+            if claim.output is not None and claim.output not in named:
                 message = f"there is no output {claim.output!r}"
-                help = f"the outputs are {', '.join(outputs)}"
+                help = f"the outputs are {', '.join(named)}"
                 self.report(Fault(message, claim.start, claim.end, help))
             elif claim.shape is not None and claim.output is None and len(outputs) > 1:
                 message = "there are several outputs: which one is meant?"
@@ -458,6 +469,11 @@ class _Checker:
 
     def name(self, expr: Name, names: _Names) -> None:
         name = expr.name
+        if name in _JOINS and name not in names.defined and name not in self.design.blocks:
+            expr.faulty = True
+            message = f"{name} joins branches, and one value flows through a chain"
+            self.report(Fault(message, expr.start, expr.end, _JOINS[name]))
+            return
         if name in names.defined or name in self.known or name in self.words:
             return
         expr.faulty = True

@@ -301,10 +301,11 @@ def _from_python(name: str, value: Any, problems: Problems) -> Any:
     if isinstance(value, int) and value.bit_length() < 1024:
         return int(value)
     if isinstance(value, float) and abs(value) < 1e300:
+        if value.is_integer():
+            return int(value)
         from fractions import Fraction
 
-        exact = Fraction(repr(value))  # the decimal that was written, as in a file
-        return exact.numerator if exact.denominator == 1 else exact
+        return Fraction(repr(value))  # the decimal that was written, as in a file
     if isinstance(value, (list, tuple)) and len(value) <= 10_000:
         return make_list(_from_python(name, entry, problems) for entry in value)
     problems.add(

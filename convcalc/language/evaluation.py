@@ -505,6 +505,8 @@ def unknown_name(expr: Name, known: list[str]) -> Fault:
     help = layer_help(name)
     if boolean is not None and help is None:
         help = f"write {boolean}: there are true and false"
+    if name in ("add", "mul", "concat", "residual", "split"):
+        help = f"{name}: is a step of its own, with its branches on the lines below it"
     if help is None and name.isupper() and len(name) <= 2:
         help = "a free size can only stand in input:; structure cannot depend on it"
     if help is None:
@@ -657,14 +659,21 @@ def _too_many(
     names = [a.name for a in callee.arguments]
     at = callee.inferred_at
     rest = [*expr.positional[:at], *expr.positional[at + 1 :]]
-    if len(rest) <= len(names) and all(isinstance(e, Literal) for e in rest):
-        texts = [show(e.value) for e in rest if isinstance(e, Literal)]
+    texts = [_literal(e) for e in rest]
+    if len(rest) <= len(names) and "" not in texts:
         written = texts[:most] + [f"{n}={t}" for n, t in zip(names, texts, strict=False)][most:]
         call = f"{label}({', '.join(written)})" if written else label
         help = f"in a torch.nn call that is {callee.inferred}, which is inferred here; write {call}"
         if at < len(expr.positional):
             start, end = expr.positional[at].start, expr.positional[at].end
     return message, start, end, help
+
+
+def _literal(expr: Expr) -> str:
+    """A literal as one writes it; empty for other expressions."""
+    if isinstance(expr, Literal):
+        return show(expr.value)
+    return f"{expr.digits}e{expr.exponent}" if isinstance(expr, Decimal) else ""
 
 
 def _signature(callee: Block | Definition | type[Op]) -> str:
@@ -713,6 +722,8 @@ def _pasted_kernel(cls: type[Op], positional: list[Any]) -> int:
     if cls.inferred != "in_channels":
         return 0
     kernel, stride = positional[1], positional[2]
+    if stride.__class__ is tuple and stride:
+        stride = stride[0]
     if kernel.__class__ is not int or stride.__class__ is not int or kernel % 2:
         return 0
     if kernel >= 8 and kernel > 2 * stride:

@@ -200,6 +200,7 @@ def test_asserted_channels() -> None:
     ("channels", "call"),
     [
         (3, "Conv2d(3, 64, 7)"),
+        (3, "Conv2d(3, 64, (7, 7))"),
         (3, "Conv2d(3, 6, 5)"),
         (64, "Conv2d(64, 64, 3, 1)"),
         (64, "Conv2d(64, 256, 1)"),
