@@ -80,7 +80,6 @@ class Tokens(Op):
     Source: Dosovitskiy et al. 2021, arXiv:2010.11929, section 3.1.
     """
 
-    family = "attention"
     layout = "channels"
     places = "folded"
 
@@ -114,7 +113,6 @@ class TokensToImage(Op):
     has no place on a map. PyTorch: x.transpose(1, 2).unflatten(2, like.shape[2:]).
     """
 
-    family = "attention"
     layout = "any"  # tokens, and a `like` that has channels first: output_layout looks
     inputs = 2
     places = "restored"
@@ -164,7 +162,6 @@ class TokensToImage(Op):
 class _OnTokens(Op):
     """A layer that takes tokens."""
 
-    family = "attention"
     layout = "tokens"
 
     def check(self, *shapes: Shape) -> None:
@@ -201,6 +198,8 @@ class PositionEmbedding(_OnTokens):
     N×L×E → N×L×E. Parameter pos_embedding, 1×L×E: it ties the network to one size of input.
     Source: Dosovitskiy et al. 2021, arXiv:2010.11929; torchvision/models/vision_transformer.py.
     """
+
+    fixed = "each token has a vector of its own"
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return [Tensor("pos_embedding", (1, *shapes[0][1:]))]
@@ -331,7 +330,6 @@ class WindowAttention(Op):
     ShiftedWindowAttention, here with channels first.
     """
 
-    family = "attention"
     layout = "channels"
     spatial = 2
     positional = 3
@@ -426,7 +424,6 @@ class RelativePositionAttention(Op):
     and RelativePositionalMultiHeadAttention.
     """
 
-    family = "attention"
     layout = "channels"
     spatial = 2
     inferred = "feat_dim"
@@ -502,8 +499,6 @@ class LayerScale(Op):
     Source: Touvron et al. 2021, arXiv:2103.17239; torchvision/models/convnext.py.
     """
 
-    family = "attention"
-
     init = real(1e-6, doc="the factor at first")
     dim = axis(1, doc="the axis of the channels: 1, or -1 for tokens")
 
@@ -542,7 +537,6 @@ class PositionBias(Op):
     convolution of 1 filter of kernel size 1×1 with a different bias for each position".
     """
 
-    family = "attention"
     fixed = "each place has a bias of its own"
 
     def check(self, *shapes: Shape) -> None:

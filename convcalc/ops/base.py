@@ -152,8 +152,6 @@ class Op:
     Equal arguments make interchangeable ops, so one object may stand at many nodes.
     """
 
-    #: The family's heading in the reference.
-    family: ClassVar[str] = ""
     arguments: ClassVar[tuple[Argument, ...]] = ()
     #: How many arguments may be given by position; None: all of them.
     positional: ClassVar[int | None] = None

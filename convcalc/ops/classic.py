@@ -99,7 +99,6 @@ class ConnectionTableConv2d(Op):
     Source: LeCun et al. 1998, section II.B and table I (`lenet5`); Torch7's SpatialConvolutionMap.
     """
 
-    family = "classics"
     layout = "channels"
     spatial = 2
     positional = 2
@@ -166,7 +165,6 @@ class Subsampling2d(Op):
     Source: LeCun et al. 1998, section II.B; Torch7's SpatialSubSampling.
     """
 
-    family = "classics"
     layout = "channels"
     spatial = 2
 
@@ -197,8 +195,6 @@ class ScaledTanh(Op):
     The shape stays. Source: LeCun et al. 1998, section II.B and appendix A: A = 1.7159, S = 2/3.
     """
 
-    family = "classics"
-
     amplitude = real(1.7159)
     slope = real(2 / 3)
 
@@ -214,7 +210,6 @@ class RBF(Op):
     product. Source: LeCun et al. 1998, section II.B, the output layer of LeNet-5.
     """
 
-    family = "classics"
     layout = "channels"
     inferred = "in_features"
 
@@ -241,14 +236,13 @@ class RBF(Op):
 class MaxUnpool2d(Op):
     """Each value goes back to where the maximum of its window stood before a pool; else zeros.
 
-    N×C×h×w → N×C×H×W, H×W the size of `like`, the value that went into the pool; h×w is what the
+    N×C×H×W → N×C×h×w, h×w the size of `like`, the value that went into the pool; H×W is what the
     pool makes of it. The places of the maxima are found again from `like`, by the same pool: no
     design has to carry indices. Torch's own layer is given them by MaxPool2d(return_indices=True);
     the result is the same, but `like` is kept instead of the indices.
     Source: Badrinarayanan et al. 2017, arXiv:1511.00561 (SegNet); torch/nn/modules/pooling.py.
     """
 
-    family = "classics"
     layout = "channels"
     spatial = 2
     inputs = 2

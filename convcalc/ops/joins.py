@@ -44,7 +44,6 @@ def show_shape(shape: Shape) -> str:
 class _Join(Op):
     """Several values in, one out."""
 
-    family = "joins"
     inputs = 0
 
     def check(self, *shapes: Shape) -> None:
@@ -149,7 +148,6 @@ class Concat(_Join):
 class Split(Op):
     """A share of the channels: `size` of them from `start` on. `split:` makes one a branch."""
 
-    family = "joins"
     layout = "channels"
 
     start = count(minimum=0)
