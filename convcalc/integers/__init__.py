@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .parsing import parse
     from .printing import definitions, pretty, to_latex, to_python, to_text
     from .quasipolynomials import periods
+    from .solutions import Solutions, where_at_least, where_divisible, where_equal
 
 __all__ = [
     "Answer",
@@ -52,6 +53,7 @@ __all__ = [
     "OutOfRangeError",
     "OverflowFallbackWarning",
     "Size",
+    "Solutions",
     "UndecidedError",
     "array",
     "at_least",
@@ -78,6 +80,9 @@ __all__ = [
     "to_python",
     "to_text",
     "total",
+    "where_at_least",
+    "where_divisible",
+    "where_equal",
 ]
 
 _LAZY = {
@@ -87,6 +92,7 @@ _LAZY = {
     "names": ("Names",),
     "parsing": ("parse",),
     "quasipolynomials": ("periods",),
+    "solutions": ("Solutions", "where_at_least", "where_divisible", "where_equal"),
     "printing": ("definitions", "pretty", "to_latex", "to_python", "to_text"),
 }
 
