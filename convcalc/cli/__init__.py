@@ -1,4 +1,4 @@
-"""The command line: one file a command, loaded when it is called.
+"""The command line. Each command is a file of `commands`, loaded when it is called.
 
 Exit codes: 0 all right; 1 a figure, expectation, budget or (with --strict) warning failed; 2 the
 file or the command line is wrong; 130 interrupted.
@@ -20,7 +20,7 @@ WRONG = 2
 INTERRUPTED = 130
 CLOSED_PIPE = 141  # as a shell tells of a program that SIGPIPE ended
 
-#: Name → what it does, for the overview. Each is a module of this room with `parser` and `run`.
+#: Name → what it does, for the overview. Each is a module of `convcalc.cli.commands`.
 COMMANDS = {
     "summary": "every layer's output size, parameters and MACs, and the totals",
     "check": "prove every figure by running the network in PyTorch",
@@ -65,7 +65,7 @@ def command(name: str) -> ModuleType:
         raise UsageError(f"convcalc has no command {name!r}", hint)
     from importlib import import_module
 
-    return import_module(f"convcalc.cli.{name}")
+    return import_module(f"convcalc.cli.commands.{name}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

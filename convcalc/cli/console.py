@@ -39,8 +39,10 @@ def write(text: str, stream: TextIO | None = None) -> None:
     """Write text and the end of its last line to stdout, or the stream given."""
     stream = sys.stdout if stream is None else stream
     text += "\n"
-    encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "")
-    if not encoding.startswith("utf"):
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:  # an old terminal, or a file's name that is no text
         text = text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
     stream.write(text)
 
@@ -89,8 +91,8 @@ def _painted(problem: Problem, paint: Style) -> list[str]:
     if not paint.color:
         return lines
     color = "red" if problem.severity == "error" else "yellow"
-    head, colon, message = lines[0].partition(f"{problem.severity}: ")
-    lines[0] = f"{paint(head, 'bold')}{paint(colon, color, 'bold')}{paint(message, 'bold')}"
+    head, word, message = lines[0].partition(f"{problem.severity}:")
+    lines[0] = f"{paint(head, 'bold')}{paint(word, color, 'bold')}{message}"
     for index, line in enumerate(lines[1:], 1):
         if line.startswith("  help: "):
             lines[index] = f"  {paint('help:', 'cyan')} {line[8:]}"

@@ -57,7 +57,7 @@ def assignments(words: Sequence[str]) -> dict[str, str]:
         name, sign, value = word.partition("=")
         name = name.strip()
         if not sign or not name or not value.strip():
-            raise UsageError(f"--set takes NAME=VALUE, not {word!r}", "as in --set width=1.4")
+            raise UsageError(f"--set takes NAME=VALUE, not {word!r}", "as in --set alpha=1.4")
         if name in values:
             raise UsageError(f"--set gives {name} twice")
         values[name] = value

@@ -42,7 +42,7 @@ def parser() -> Parser:
             "convcalc summary vgg16",
             "convcalc summary resnet --variant resnet50 --depth 1",
             "convcalc summary alexnet --input 3x224x224 --batch 8",
-            "convcalc summary mobilenetv2 --set width=1.4 --format json",
+            "convcalc summary mobilenetv2 --set alpha=1.4 --format json",
             "convcalc summary unet --symbolic",
         ],
     )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from convcalc import checking
 from convcalc.checking import Broken
 from convcalc.cli import FAILED, OK, WRONG, console, options
-from convcalc.cli.parser import Option, Parser
+from convcalc.cli.parser import Option, Parser, UsageError
 from convcalc.report import checks
 
 TYPE_CHECKING = False
@@ -60,10 +60,8 @@ def run(values: Values) -> int:
     strict, running = values["strict"], not values["no-run"]
     files = checking.collect(values["file"])
     if running:
-        from convcalc.pytorch import require_torch
-
         gc.enable()  # a network that was run leaves much behind
-        require_torch()
+        _require_torch()
     found = list(checking.prepare(files, values["variant"], settings, options.read_document))
     outcomes: list[Check | Broken] = []
     with _progress(len(found), running) as tell:
@@ -86,6 +84,18 @@ def run(values: Values) -> int:
     if any(isinstance(outcome, Broken) for outcome in outcomes):
         return WRONG
     return FAILED if any(checks.failed(o, strict=strict) for o in outcomes) else OK
+
+
+def _require_torch() -> None:
+    from convcalc.pytorch import TorchMissing, require_torch
+
+    try:
+        require_torch()
+    except TorchMissing as error:
+        raise UsageError(
+            f"a run needs PyTorch, which cannot be imported here ({error.reason})",
+            "install it: pip install 'convcalc[torch]'; or leave the run out with --no-run",
+        ) from None
 
 
 def _show(outcomes: list[Check | Broken], format: str, strict: bool) -> None:
