@@ -52,7 +52,7 @@ def to_module(
 
     device: "auto", "cpu", "cuda", "cuda:1".
     dtype: "float32", "float64", "float16" or "bfloat16".
-    initialise: False fills all tensors with zeros, in no time: enough to measure, not to train.
+    initialise: False draws nothing at random, weights are zeros: enough to measure, not to train.
 
     Raises TorchMissing, DeviceError, BuildError; ConvcalcError where a size is still open.
     """

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from convcalc.errors import ConvcalcError
 from convcalc.integers import Size
@@ -171,34 +173,31 @@ def to_module(
     """See `convcalc.pytorch.to_module`."""
     target = resolve_device(device)
     kind = resolve_dtype(dtype)
-    if initialise:
-        with target:
-            return Network(flow).to(dtype=kind)
-    # Tensors on the meta device have no storage: nothing is drawn at random for nothing.
-    with torch.device("meta"):
-        network = Network(flow)
-    _materialise(network, target, kind)
-    return network
+    with nullcontext() if initialise else Undrawn(), target:
+        return Network(flow).to(dtype=kind)
 
 
-def _materialise(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Zeros in place of tensors on the meta device, one for each.
+class Undrawn(TorchFunctionMode):
+    """Zeros where torch would draw at random, which takes seconds for a large network.
 
-    Zeros are valid as indices too, and no arithmetic on them is slow as it is on denormals.
-    (Module.to_empty does the same by way of the compiler's symbolic shapes, a second's import.)
+    Zeros are finite in every layer, and no arithmetic on them is slow as it is on denormals. (On
+    the meta device nothing would be drawn either, but arithmetic there imports the compiler.)
     """
 
-    def zeros(tensor: torch.Tensor) -> torch.Tensor:
-        kind = dtype if tensor.is_floating_point() else tensor.dtype
-        return torch.zeros(tensor.shape, dtype=kind, device=device)
+    #: Those of torch.nn.init are seen as a whole, all others by the method that they end in.
+    DRAWS = (
+        nn.init.uniform_,
+        nn.init.normal_,
+        nn.init.kaiming_uniform_,
+        torch.Tensor.uniform_,
+        torch.Tensor.normal_,
+    )
 
-    made: dict[int, torch.Tensor] = {}  # a tensor that several modules share stays shared
-    for module in network.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            if id(parameter) not in made:
-                made[id(parameter)] = nn.Parameter(zeros(parameter), parameter.requires_grad)
-            setattr(module, name, made[id(parameter)])
-        for name, buffer in module.named_buffers(recurse=False):
-            if id(buffer) not in made:
-                made[id(buffer)] = zeros(buffer)
-            setattr(module, name, made[id(buffer)])
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func not in self.DRAWS:
+            return func(*args, **kwargs)
+        tensor: torch.Tensor = args[0] if args else kwargs["tensor"]
+        return tensor.detach().zero_()

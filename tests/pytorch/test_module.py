@@ -15,6 +15,9 @@ from convcalc.errors import ConvcalcError
 from convcalc.graph import GraphBuilder, flow
 from convcalc.ops.convolution import Conv2d
 from convcalc.pytorch import BuildError, DeviceError, to_module
+from convcalc.pytorch.module import Undrawn
+from convcalc.pytorch.namespace import NN
+from tests.ops.harness import cases, make
 
 from .graphs import chain, layer, residual, small, two_in_two_out, with_aux
 
@@ -143,17 +146,45 @@ def test_initialised_as_torch_does() -> None:
     assert torch.equal(network.get_submodule("Conv2d[1]").bias, second.bias)
 
 
-def test_without_initialisation_nothing_is_drawn_and_all_is_zero() -> None:
+def test_without_initialisation_nothing_is_drawn() -> None:
     state = torch.get_rng_state()
     network = to_module(flow(small()), initialise=False, dtype="float64")
     assert torch.equal(torch.get_rng_state(), state)
-    tensors = [*network.parameters(), *network.buffers()]
+    tensors = [*network.parameters()]
     assert len(tensors) == 7
     for tensor in tensors:
         assert tensor.device.type == "cpu"
         assert tensor.dtype == torch.float64
+        assert tensor.requires_grad
         assert not tensor.any()
-    assert all(p.requires_grad for p in network.parameters())
+
+
+def test_every_layer_can_be_made_without_drawing() -> None:
+    """All of them finite then: no tensor is left as the memory happened to be."""
+    for name, rows in cases().items():
+        for case in rows:
+            if case.kind != "good":
+                continue
+            op = make(name, case.arguments)
+            with Undrawn(), torch.device("cpu"):
+                module = op.build(NN, *case.shapes)
+            for key, tensor in module.state_dict().items():
+                assert tensor.isfinite().all(), f"{name}.{key}"
+                if key.endswith(("_proj_weight", "qkv.weight")) or name.startswith("Conv"):
+                    assert not tensor.any(), f"{name}.{key}"
+
+
+def test_large_networks_are_made_without_the_compiler() -> None:
+    """Two seconds' import, and torch does it unasked (on the meta device, in a dispatch mode)."""
+    program = """
+import sys
+from convcalc.pytorch import check_graph
+from tests.pytorch.graphs import chain, layer
+attention = chain(layer("Conv2d", 8, 3), layer("WindowAttention", 2, 3, 1), layer("BatchNorm2d"))
+assert check_graph(attention, device="cpu").ok
+assert "torch._dynamo" not in sys.modules and "sympy" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_every_parameter_has_its_own_storage() -> None:
