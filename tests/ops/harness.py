@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -337,6 +338,11 @@ def open_differences(op: Op, shapes: tuple[Shape, ...]) -> list[str]:
 STATISTICS = ("GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d")
 
 
+def reads_by_windows(op: Op, shapes: tuple[Shape, ...]) -> bool:
+    """Whether there are rows to be read, of one value, by windows alone."""
+    return op.name() not in STATISTICS and len(shapes[0]) > 2 and op.inputs - op.likes == 1
+
+
 def rows_of(window: Window, index: int, size: int) -> set[int]:
     """The input rows that a window says output `index` reads."""
     if isinstance(window, (BlockWindow, GridWindow)):
@@ -412,9 +418,9 @@ def _agree(
     return said == read
 
 
-def rows_left(op: Op, shapes: tuple[Shape, ...]) -> list[str]:
+def rows_left(op: Op, windows: Sequence[Window], shapes: tuple[Shape, ...]) -> list[str]:
     """The axes on which the windows, padded as they say, do not make the output's size."""
-    windows, out = op.windows(*shapes), op.output(*shapes)
+    out = op.output(*shapes)
     if len(out) != len(shapes[0]) or getattr(op, "ceil_mode", False):
         return []
     found = []
@@ -430,6 +436,22 @@ def rows_left(op: Op, shapes: tuple[Shape, ...]) -> list[str]:
 
 
 # ---------------------------------------------------------------------------- what is built
+
+
+def built_differences(op: Op, expected: nn.Module, shapes: tuple[Shape, ...]) -> list[str]:
+    """What of the built module differs from PyTorch's: its settings, its values."""
+    built = op.build(NN, *shapes)
+    found = []
+    if type(built) is type(expected):
+        theirs = settings(expected)
+        found = [key for key, value in settings(built).items() if value != theirs[key]]
+    built.load_state_dict(expected.state_dict())
+    ours, wanted = (run(module.eval(), values(shapes)) for module in (built, expected))
+    try:
+        torch.testing.assert_close(ours, wanted, equal_nan=True)
+    except AssertionError:
+        found.append("values")
+    return found
 
 
 def settings(module: nn.Module) -> dict[str, Any]:

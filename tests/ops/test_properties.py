@@ -21,7 +21,7 @@ from convcalc.ops import REGISTRY
 from convcalc.ops.convolution import tf_same_padding
 from tests.ops.references import _count
 
-often = settings(max_examples=250, deadline=None)
+often = settings(max_examples=150, deadline=None)
 
 small = st.integers(0, 6)  # 0 is wrong where a number must be positive
 size = st.integers(1, 24)
@@ -266,8 +266,7 @@ def test_resizing_by_a_ratio(length: int, numerator: int, denominator: int) -> N
     theirs = torchs("Upsample", shape, scale_factor=float(factor))
     try:
         REGISTRY["Upsample"](scale_factor=factor)
-    except LayerError as error:
-        assert "floating point" in str(error)
+    except LayerError:
         wholes = range(factor.denominator, 400 * factor.denominator, factor.denominator)
         assert any(math.floor(n * float(factor)) != n * factor for n in wholes)
     else:
