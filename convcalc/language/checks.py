@@ -98,12 +98,12 @@ def children(expr: Expr) -> Iterator[Expr]:
 
 
 def depth(expr: Expr) -> int:
-    """How many frames evaluating an expression takes."""
-    deepest, level = 1, [expr]
+    """How many frames evaluating an expression takes: two a level."""
+    levels, level = 0, [expr]
     while level:
         level = [child for parent in level for child in children(parent)]
-        deepest += 1
-    return deepest
+        levels += 1
+    return 2 * levels
 
 
 def names_in(expr: Expr) -> Iterator[str]:
@@ -143,6 +143,13 @@ def find_cycle(edges: dict[str, list[str]]) -> list[list[str]]:
                 trail.append(advance)
                 on_trail.add(advance)
     return cycles
+
+
+def shown_cycle(names: list[str]) -> str:
+    """`a → b → a`, shortened in the middle."""
+    if len(names) > 10:
+        names = [*names[:5], "…", *names[-4:]]
+    return " → ".join(names)
 
 
 def in_order(definitions: dict[str, Definition]) -> list[str]:
@@ -266,7 +273,7 @@ class _Checker:
                 definitions[name].expr = BrokenExpr(
                     definitions[name].expr.start, definitions[name].expr.end
                 )
-            message = f"{what}: {' → '.join(cycle)}"
+            message = f"{what}: {shown_cycle(cycle)}"
             self.report(Fault(message, definition.start, definition.end, "break the circle"))
 
     def block(self, block: Block) -> None:
@@ -292,7 +299,7 @@ class _Checker:
                 help = f"the block hides the layer {cycle[0]}: give it another name"
             for name in cycle[:-1]:
                 design.blocks[name].body = Body([], block.start, block.end)
-            message = f"a block cannot contain itself: {' → '.join(cycle)}"
+            message = f"a block cannot contain itself: {shown_cycle(cycle)}"
             self.report(Fault(message, block.start, block.end, help))
 
     # ---------------------------------------------------------------- the network
@@ -493,7 +500,7 @@ class _Checker:
             help = f"the inputs are {inputs}" if self.design.several_inputs else None
             self.report(Fault(message, expr.start, expr.end, help))
         else:
-            self.report(unknown_name(expr, [*names.defined, *sorted(self.known)]))
+            self.report(unknown_name(expr, lambda: [*names.defined, *sorted(self.known)]))
 
     def call(self, expr: Call, names: _Names) -> None:
         """A call of a block, layer or function that is known by its own name."""

@@ -17,17 +17,18 @@ from convcalc.language.checks import (
     find_cycle,
     free_sizes,
     in_order,
+    shown_cycle,
     uses,
 )
 from convcalc.language.evaluation import Evaluator, Scope
 from convcalc.language.expressions import Expr, ListExpr, Name
-from convcalc.language.faults import Absorbed, Fault, Problems, Text
+from convcalc.language.faults import Absorbed, Fault, Problems, Text, did_you_mean
 from convcalc.language.figures import Claim, Expected
 from convcalc.language.interpreter import Interpreter, claimed_shape
 from convcalc.language.parsing import parse_design, parse_override
 from convcalc.language.reader import read, read_file
 from convcalc.language.steps import Definition, Design, Variant
-from convcalc.language.values import BUILTINS, POISON, did_you_mean, is_number, make_list, show
+from convcalc.language.values import BUILTINS, POISON, is_number, make_list, show
 from convcalc.ops.base import REGISTRY
 
 TYPE_CHECKING = False
@@ -111,7 +112,7 @@ class Document:
         if variant is None:
             help = did_you_mean(name, self.variants)
             if help is None and self.variants:
-                help = f"its variants are {', '.join(self.variants)}"
+                help = f"its variants are {', '.join(self.variants[:20])}"
             where = self.name or self.file
             problem = Problem(f"{where} has no variant {name!r}", help=help)
             raise DesignError([problem])
@@ -176,7 +177,9 @@ class Document:
             known = definitions.get(name)
             if known is None and name not in self.free:
                 names = [*self.vars, *self.free]
-                help = did_you_mean(name, names) or f"its vars are {', '.join(names) or 'none'}"
+                help = (
+                    did_you_mean(name, names) or f"its vars are {', '.join(names[:20]) or 'none'}"
+                )
                 problems.add(Problem(f"the design has no var {name!r}", help=help))
             elif known is not None and known.parameters is not None:
                 problems.add(Problem(f"{name!r} is a function and cannot be set"))
@@ -284,7 +287,7 @@ def _check_cycles(
         name = next((n for n in cycle if n in sources), None)
         if name is not None:
             expr = definitions[name].expr
-            message = f"a var is defined by itself: {' → '.join(cycle)}"
+            message = f"a var is defined by itself: {shown_cycle(cycle)}"
             problems.at(sources[name], expr.start, expr.end, message, "break the circle")
 
 

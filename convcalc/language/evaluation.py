@@ -28,7 +28,7 @@ from convcalc.language.expressions import (
     Unary,
     yaml_boolean,
 )
-from convcalc.language.faults import Absorbed, Exhausted, Fault
+from convcalc.language.faults import Absorbed, Exhausted, Fault, Help, did_you_mean
 from convcalc.language.foreign import argument_help, layer_help
 from convcalc.language.steps import Block, Definition
 from convcalc.language.values import (
@@ -42,7 +42,6 @@ from convcalc.language.values import (
     ValueFault,
     arithmetic,
     compare,
-    did_you_mean,
     exact,
     is_layer,
     kind,
@@ -65,8 +64,9 @@ if TYPE_CHECKING:
 MOST_REPEATS = MAX_NODES
 #: Steps taken, blocks and functions called in one network; sixteen entries of a list count as one.
 MOST_WORK = 120_000
-#: Frames of Python that nested blocks, functions and steps may take, about half of its limit.
-MOST_FRAMES = 450
+#: Frames of Python that nested blocks, functions and steps may take, about a third of its limit:
+#: the expression within the innermost one takes some 300 more at the worst.
+MOST_FRAMES = 350
 
 #: The bare words that some layer takes.
 WORDS: frozenset[str] = frozenset()
@@ -99,6 +99,15 @@ class Scope:
                 return names[name]
             scope = scope.parent
         raise KeyError(name)
+
+    def all_names(self) -> list[str]:
+        """Every name that has a value here, the nearest first."""
+        names: list[str] = []
+        scope: Scope | None = self
+        while scope is not None:
+            names += scope.names
+            scope = scope.parent
+        return names
 
 
 class Evaluator:
@@ -159,7 +168,7 @@ class Evaluator:
                 f"{what} nested too deeply",
                 start,
                 end,
-                "about 50 blocks, functions and chains can stand in one another",
+                "about 40 blocks, functions and chains can stand in one another",
             )
 
     def leave(self, frames: int) -> None:
@@ -191,11 +200,6 @@ class Evaluator:
         raise self.unknown(expr, scope)
 
     def unknown(self, expr: Name, scope: Scope) -> Fault:
-        known: list[str] = []
-        inner: Scope | None = scope
-        while inner is not None:
-            known += inner.names
-            inner = inner.parent
         if expr.name in self.results:
             return Fault(
                 f"{expr.name!r} has no value here",
@@ -203,7 +207,7 @@ class Evaluator:
                 expr.end,
                 f"the step on line {self.results[expr.name]} that names it was not taken",
             )
-        return unknown_name(expr, known)
+        return unknown_name(expr, scope.all_names)
 
     def list_value(self, expr: ListExpr, scope: Scope) -> Any:
         handlers = self.handlers
@@ -497,12 +501,12 @@ class Evaluator:
 # --------------------------------------------------------------------------------- faults
 
 
-def unknown_name(expr: Name, known: list[str]) -> Fault:
-    """A name that nothing defines, with what was most likely meant."""
+def unknown_name(expr: Name, known: Callable[[], list[str]]) -> Fault:
+    """A name that nothing defines, with what was most likely meant among the known ones."""
     name = expr.name
     message = f"there is no {'layer or block' if name[0].isupper() else 'value'} {name!r}"
     boolean = yaml_boolean(name)
-    help = layer_help(name)
+    help: Help = layer_help(name)
     if boolean is not None and help is None:
         help = f"write {boolean}: there are true and false"
     if name in ("add", "mul", "concat", "residual", "split"):
@@ -511,7 +515,10 @@ def unknown_name(expr: Name, known: list[str]) -> Fault:
         help = "a free size can only stand in input:; structure cannot depend on it"
     if help is None:
         words_too = [] if name[0].isupper() else sorted(words())
-        help = did_you_mean(name, [*known, *words_too])
+
+        def help() -> str | None:
+            return did_you_mean(name, [*words_too, *known()])
+
     return Fault(message, expr.start, expr.end, help)
 
 
@@ -624,14 +631,7 @@ def signature_faults(callee: Block | Definition | type[Op], expr: Call) -> Itera
         elif name in names or (inferred and name == inferred):
             given.add(name)
         else:
-            help = argument_help(name, label, [*names, inferred]) if is_op else None
-            help = help or did_you_mean(name, [*names, *filter(None, [inferred])])
-            yield Fault(
-                f"{label} has no argument {name!r}",
-                keyword.start,
-                keyword.end,
-                help or f"write {_signature(callee)}",
-            )
+            yield _unknown_argument(callee, label, name, keyword.start, keyword.end)
             return
     missing = [name for name, required in parameters if required and name not in given]
     if missing:
@@ -641,6 +641,20 @@ def signature_faults(callee: Block | Definition | type[Op], expr: Call) -> Itera
             expr.callee.end,
             f"write {_signature(callee)}",
         )
+
+
+def _unknown_argument(
+    callee: Block | Definition | type[Op], label: str, name: str, start: int, end: int
+) -> Fault:
+    def help() -> str:
+        names = [known for known, _ in _names(callee)]
+        foreign = None
+        if isinstance(callee, type):
+            names += [callee.inferred] if callee.inferred else []
+            foreign = argument_help(name, label, names)
+        return foreign or did_you_mean(name, names) or f"write {_signature(callee)}"
+
+    return Fault(f"{label} has no argument {name!r}", start, end, help)
 
 
 def _count(most: int) -> str:

@@ -22,7 +22,7 @@ from convcalc.language.faults import Fault
 
 #: Bounds on one expression.
 MOST_CHARACTERS = 200_000
-MOST_NESTED = 24
+MOST_NESTED = 20
 MOST_DIGITS = 300
 
 # --------------------------------------------------------------------------------- trees

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from convcalc.errors import closest
 from convcalc.language import expressions
 from convcalc.language.expressions import (
     RESERVED,
@@ -22,7 +21,7 @@ from convcalc.language.expressions import (
     Parameter,
     Signature,
 )
-from convcalc.language.faults import Fault, Problems, Text
+from convcalc.language.faults import Fault, Help, Problems, Text, did_you_mean
 from convcalc.language.figures import FIGURES, STEP_FIGURES, Claim, parse_amount
 from convcalc.language.reader import Broken, Mapping, Node, Scalar, Sequence
 from convcalc.language.steps import (
@@ -48,8 +47,8 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 # The name that a signature or a step defines.
-_DEFINED = re.compile(r"\s*([A-Za-z_]\w*)")
-_BINDING = re.compile(r"\s*[A-Za-z_]\w*\s*(\[[^\]]*\])?\s*=[^=]")
+_DEFINED = r"\s*([A-Za-z_]\w*)"
+_BINDING = r"\s*[A-Za-z_]\w*\s*(\[[^\]]*\])?\s*=[^=]"
 
 #: Top-level keys, in the order in which a file has them.
 TOP_LEVEL = (
@@ -98,11 +97,6 @@ def parse_override(name: str, raw: str, text: Text, base: int, problems: Problem
     return Definition(name, None, expr, 0, len(name))
 
 
-def _did_you_mean(word: str, words: Iterable[str]) -> str | None:
-    near = closest(word, words)
-    return f"did you mean {near!r}?" if near else None
-
-
 class _Reader:
     def __init__(self, text: Text, problems: Problems) -> None:
         self.text = text
@@ -112,14 +106,18 @@ class _Reader:
 
     # ---------------------------------------------------------------- faults
 
-    def report(self, node: Node | Name | Binding, message: str, help: str | None = None) -> None:
+    def report(self, node: Node | Name | Binding, message: str, help: Help = None) -> None:
         self.problems.at(self.text, node.start, node.end, message, help)
 
     def unknown_key(
         self, key: Scalar, what: str, allowed: Iterable[str], help: str | None = None
     ) -> None:
         allowed = list(allowed)
-        near = help or _did_you_mean(key.text, allowed) or f"it may be {', '.join(allowed)}"
+
+        def near() -> str:
+            found = help or did_you_mean(key.text, allowed)
+            return found or f"it may be {', '.join(allowed)}"
+
         self.report(key, f"{key.text!r} is no key of {what}", near)
 
     # ---------------------------------------------------------------- shapes of nodes
@@ -172,7 +170,7 @@ class _Reader:
 
     def lose(self, raw: str) -> None:
         """What could not be read would have defined the name at its beginning."""
-        name = _DEFINED.match(raw)
+        name = re.match(_DEFINED, raw)
         if name:
             self.lost_names.add(name[1])
 
@@ -281,8 +279,9 @@ class _Reader:
 
     def mistyped(self, root: Mapping, wanted: str) -> bool:
         """Whether an unknown key was most likely meant as this one: it was reported already."""
-        unknown = [key.text for key, _ in root.entries if key.text not in TOP_LEVEL]
-        return any(closest(key, TOP_LEVEL) == wanted for key in unknown)
+        meant = f"did you mean {wanted!r}?"
+        unknown = [key.text for key, _ in root.entries if key.text not in TOP_LEVEL][:20]
+        return any(did_you_mean(key, TOP_LEVEL) == meant for key in unknown)
 
     def shape(self, node: Node) -> Expr:
         shape = self.value(node, "the input's shape")
@@ -397,7 +396,7 @@ class _Reader:
             for key, node in self.entries(sections["variants"][1], "variants", example):
                 design.variants[key.text] = self.variant(key, node, design)
         if "default" in sections and design.default not in design.variants:
-            help = _did_you_mean(design.default or "", design.variants)
+            help = did_you_mean(design.default or "", design.variants)
             self.report(
                 sections["default"][1],
                 f"there is no variant {design.default!r}",
@@ -419,13 +418,7 @@ class _Reader:
                 if definition is None:
                     continue
                 if definition.name not in design.vars:
-                    known = [*design.vars, "expect", "budget"]
-                    help = _did_you_mean(definition.name, known)
-                    self.report(
-                        name,
-                        f"a variant sets vars, and there is no var {definition.name!r}",
-                        help or "define it under vars:",
-                    )
+                    self.unknown_var(name, definition.name, design)
                 elif (definition.parameters is None) != (
                     design.vars[definition.name].parameters is None
                 ):
@@ -437,6 +430,14 @@ class _Reader:
                 else:
                     variant.definitions[definition.name] = definition
         return variant
+
+    def unknown_var(self, key: Scalar, name: str, design: Design) -> None:
+        def help() -> str:
+            known = ["expect", "budget", *design.vars]
+            return did_you_mean(name, known) or "define it under vars:"
+
+        message = f"a variant sets vars, and there is no var {name!r}"
+        self.report(key, message, help)
 
     def named_bodies(self, key: Scalar, node: Node, example: str) -> list[Entry]:
         found = []
@@ -520,7 +521,7 @@ class _Reader:
             binding, expr = expressions.parse_step(node.raw, node.base)
         except Fault as fault:
             self.problems.fault(self.text, fault)
-            if _BINDING.match(node.raw):
+            if re.match(_BINDING, node.raw):
                 self.lose(node.raw)
             return BrokenStep(node.start, node.end)
         step = ExprStep(expr, node.start, node.end)
@@ -556,7 +557,7 @@ class _Reader:
             if layers and name not in VERBS:
                 help: str | None = f"arguments stand below it: {layers[0]}: {{{name}: …}}"
             else:
-                help = f"it goes with {owner}:" if owner else _did_you_mean(name, beside)
+                help = f"it goes with {owner}:" if owner else did_you_mean(name, beside)
             self.report(key, f"{name!r} does not go with {what}", help)
         if "name" in keys:
             step.binding = self.binding(keys["name"][1])
@@ -570,7 +571,7 @@ class _Reader:
     ) -> None:
         if len(found) > 1:
             second = keys[found[1]][0]
-            help: str | None = "begin a step of its own with '- '"
+            help = "begin a step of its own with '- '"
             if sorted(found) == ["do", "if"]:
                 help = "what is done under a condition stands behind then:"
             self.report(second, f"one step has both {found[0]}: and {found[1]}:", help)
@@ -582,13 +583,13 @@ class _Reader:
             if owner:
                 self.report(key, f"{name!r} without {owner}:", f"write {owner}: before it")
                 return
-            help = _did_you_mean(name, VERBS)
+            near = did_you_mean(name, VERBS)
             if "(" in name or "->" in name:
-                help = "a step that is an expression has no colon behind it"
+                near = "a step that is an expression has no colon behind it"
             self.report(
                 key,
                 f"{name!r} is no step",
-                help or f"a step is an expression, or a mapping with one of {', '.join(VERBS)}",
+                near or f"a step is an expression, or a mapping with one of {', '.join(VERBS)}",
             )
             return
         self.report(

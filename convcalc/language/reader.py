@@ -459,11 +459,12 @@ def _balance(text: str) -> int:
 
 # --------------------------------------------------------------------------------- YAML's errors
 
+# Compiled where an error is explained: a start of the program pays for none of them.
 # A dash with no space behind it, then a layer: `-Conv2d(64, 3)`.
-_TIGHT_DASH = re.compile(r"\s*-(?=[A-Za-z(0-9])")
-_KEY_LINE = re.compile(r"\s*(?P<key>[\w-]+)\s*:(?:\s+(?P<value>.*))?$")
-_TEXT_LINE = re.compile(r"\s*(?:- )?(?P<key>[\w-]+)\s*:\s+(?P<value>\S.*:(?:\s.*)?)$")
-_STEP_LINE = re.compile(r"\s*- (?P<step>[^#]*[^#\s])")
+_TIGHT_DASH = r"\s*-(?=[A-Za-z(0-9])"
+_KEY_LINE = r"\s*(?P<key>[\w-]+)\s*:(?:\s+(?P<value>.*))?$"
+_TEXT_LINE = r"\s*(?:- )?(?P<key>[\w-]+)\s*:\s+(?P<value>\S.*:(?:\s.*)?)$"
+_STEP_LINE = r"\s*- (?P<step>[^#]*[^#\s])"
 
 
 def explain(text: Text, error: yaml.MarkedYAMLError, problems: Problems) -> None:
@@ -479,7 +480,7 @@ def explain(text: Text, error: yaml.MarkedYAMLError, problems: Problems) -> None
     line = text.line(mark.line + 1)
 
     for row in {mark.line, opened.line if opened else mark.line, mark.line - 1}:
-        dash = _TIGHT_DASH.match(text.line(row + 1)) if row >= 0 else None
+        dash = re.match(_TIGHT_DASH, text.line(row + 1)) if row >= 0 else None
         if dash:
             index = _index(text, row) + dash.end() - 1
             what = text.line(row + 1).strip()[1:]
@@ -556,11 +557,11 @@ def explain(text: Text, error: yaml.MarkedYAMLError, problems: Problems) -> None
 
 
 def _explain_colon(text: Text, row: int, line: str) -> tuple[str, str]:
-    key = _KEY_LINE.match(line)
+    key = re.match(_KEY_LINE, line)
     above = row
     while above > 0 and (not text.line(above).strip() or text.line(above).lstrip()[0] == "#"):
         above -= 1
-    step = _STEP_LINE.match(text.line(above)) if above > 0 else None
+    step = re.match(_STEP_LINE, text.line(above)) if above > 0 else None
     if key and step and not re.match(r"[\w-]+\s*:(\s|$)", step["step"]):
         value = (key["value"] or "").strip()
         if key["key"] == "name":
@@ -578,7 +579,7 @@ def _explain_colon(text: Text, row: int, line: str) -> tuple[str, str]:
             "the line above is no `key: value`: its colon has no space behind it",
             f"write {tight[1]}: {tight[2]}",
         )
-    quoted = _TEXT_LINE.match(line)
+    quoted = re.match(_TEXT_LINE, line)
     if quoted and quoted["key"] in ("name", "cite", "notes"):
         shown = quoted["value"].replace("\\", "\\\\").replace('"', '\\"')
         return (

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from convcalc.errors import closest
 from convcalc.graph import Value
 from convcalc.language.steps import Block, Definition
 from convcalc.ops.base import Op
@@ -559,8 +558,3 @@ BUILTINS = {
     name: Builtin(name, function, (least, most))
     for name, (function, least, most) in _FUNCTIONS.items()
 }
-
-
-def did_you_mean(word: str, words: Iterable[str]) -> str | None:
-    near = closest(word, words)
-    return f"did you mean {near!r}?" if near else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,14 @@ BOUNDED = {
     + "layers: B59\n",
     "aliases": "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40)),
     "many mistakes": "layers:\n" + "".join(f"- Cnv{i}(8)\n" for i in range(300)),
+    "more mistakes": "vars:\n"
+    + "".join(f"  variable_{i}: {i}\n" for i in range(8000))
+    + "layers:\n"
+    + "".join(f"- Conv2d(varaible_{i}, kernel=3)\n" for i in range(8000)),
+    "unknown keys": "".join(f"layer_{i}: ReLU\n" for i in range(20_000)),
+    "long names": f"vars: {{{'a' * 100_000}: 3}}\nlayers: Conv2d({'a' * 99_999}, 3)\n",
+    "long keys": f"{'a' * 100_000}: 3\nlayers: {{{'a' * 100_000}: 3}}\n",
+    "long cycles": "vars:\n" + _chain("v{1}: v{0}", 20_000) + "  v0: v19999\nlayers: ReLU\n",
     "many rows": f"layers: {{for: i, in: [{'1, ' * 50_000}1], do: ReLU}}\n",
 }
 
@@ -202,6 +212,42 @@ def test_nothing_grows_without_bound(case: str) -> None:
     start = time.process_time()
     survives(HEAD + BOUNDED[case])
     assert time.process_time() - start < 20
+
+
+_DEEP = "".join(f"(1 or 1 and 1 < {i} + 1 * " for i in range(19)) + "{}" + ")" * 19
+_LISTS = "[" * 55 + "{}" + "]" * 55
+_STEPS_IN_STEPS = "{{residual: " * 25 + "{}" + "}}" * 25
+DEEP = {
+    "expressions": f"vars: {{a: '{_DEEP.format(1)}'}}\nlayers: ReLU\n",
+    "functions": "vars:\n  f0(x): x\n"
+    + "".join(f"  f{i}(x): '{_DEEP.format(f'f{i - 1}(x)')}'\n" for i in range(1, 60))
+    + "  y: f59(1)\nlayers: ReLU\n",
+    "calls in calls": f"layers: {'Conv2d(abs(' * 9}{_DEEP.format(1)}{'), 1)' * 9}\n",
+    "residuals in blocks": "blocks:\n  B0: ReLU\n"
+    + "".join(f"  B{i}: {_STEPS_IN_STEPS.format(f'B{i - 1}')}\n" for i in range(1, 30))
+    + "layers: B29\n",
+    "branches": "blocks:\n  B0: ReLU\n"
+    + "".join(f"  B{i}: {{add: [B{i - 1}, ReLU]}}\n" for i in range(1, 99))
+    + "layers: B98\n",
+    "chains in vars": "vars:\n  v0: ReLU\n"
+    + "".join(f"  v{i}: 1 * (v{i - 1} -> ReLU)\n" for i in range(1, 300))
+    + "layers: v299\n",
+    "lists": f"vars: {{a: {_LISTS.format(1)}}}\nlayers: ReLU\n",
+    "cycles": "blocks:\n"
+    + "".join(f"  B{i}: B{i + 1}\n" for i in range(3000))
+    + "  B3000: B0\nlayers: B0\n",
+}
+
+
+@pytest.mark.parametrize("case", DEEP)
+def test_recursion_stays_far_from_its_limit(case: str) -> None:
+    limit = sys.getrecursionlimit()
+    depth = len(traceback.extract_stack())
+    sys.setrecursionlimit(depth + 750)
+    try:
+        survives(HEAD + DEEP[case])
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def test_ten_thousand_layers_need_no_recursion() -> None:
