@@ -17,7 +17,7 @@ from convcalc.pytorch.devices import DTYPES
 from convcalc.pytorch.module import as_number, last_uses, numbers
 
 if TYPE_CHECKING:
-    from convcalc.graph import Facts, Flow
+    from convcalc.graph import Facts, Flow, Node
     from convcalc.ops.base import Shape, Tensor
 
 GIB = 2**30
@@ -63,6 +63,7 @@ def needed_bytes(flow: Flow, device: torch.device, dtype: str) -> tuple[int, int
         live += sizes[node.index]
         # oneDNN lays input, output and weights out anew; max pooling makes int64 indices.
         scratch = sum(sizes[i] for i in node.inputs) + 2 * sizes[node.index] + sum(own)
+        scratch += _scores(node, facts, flow.shapes[node.inputs[0]]) * width
         if device.type == "cpu" and dtype != "float32":
             scratch += _columns(facts, flow.shapes[node.inputs[0]], node.path) * width
         peak = max(peak, live + scratch)
@@ -73,7 +74,8 @@ def needed_bytes(flow: Flow, device: torch.device, dtype: str) -> tuple[int, int
 def _columns(facts: Facts, shape: Shape, path: str) -> int:
     """Elements of the input unfolded to one column a place, as a convolution without oneDNN does.
 
-    Source: aten/src/ATen/native/ConvolutionMM2d.cpp, where the whole batch is unfolded at once.
+    Source: aten/src/ATen/native/ConvolutionMM2d.cpp, where the whole batch is unfolded at once;
+    NaiveConvolutionTranspose2d.cpp for transposed ones, whose columns are of the output.
     """
     if not facts.weights or len(facts.weights[0].shape) < 3:
         return 0
@@ -81,7 +83,29 @@ def _columns(facts: Facts, shape: Shape, path: str) -> int:
     _, out, *_ = numbers(facts.output, path)
     kernel = numbers(facts.weights[0].shape, path)
     places = as_number(facts.macs, path) // math.prod(kernel)
-    return places * max(channels, out) * math.prod(kernel[2:])
+    unfolded = channels if kernel[0] == out else out
+    return places * unfolded * math.prod(kernel[2:])
+
+
+def _scores(node: Node, facts: Facts, shape: Shape) -> int:
+    """Elements of an attention's scores, their softmax and its copies of what flows in.
+
+    A row of scores for each head and place, as long as its window (or all tokens) has places; the
+    number of places that attend follows from the MACs, places · width · (4 · width + 2 · window).
+    """
+    op = node.op
+    arguments = op.given() if op is not None else {}
+    tokens = node.layout == "tokens"
+    width = as_number(shape[2] if tokens else shape[1], node.path)
+    if "num_heads" in arguments:
+        heads = int(arguments["num_heads"])
+    elif "head_dim" in arguments:
+        heads = width // int(arguments["head_dim"])
+    else:
+        return 0
+    window = as_number(shape[1], node.path) if tokens else math.prod(arguments["window_size"])
+    places = as_number(facts.macs, node.path) // (width * (4 * width + 2 * window))
+    return places * (3 * heads * window + 4 * width)
 
 
 def _elements(shape: Shape, path: str) -> int:

@@ -62,7 +62,7 @@ def _compared(flow: Flow, device: torch.device, dtype: str) -> list[Comparison]:
             torch.cuda.synchronize(device)  # a kernel's failure shows only here
     except BuildError as error:
         return [Comparison("build", error.path, "builds", error.reason)]
-    except RuntimeError as error:  # weights or inputs that do not fit after all, a lost device
+    except (RuntimeError, MemoryError) as error:  # what does not fit after all, a lost device
         return [Comparison("run", None, "runs", reason(error))]
     return compare(flow, measured, dtype)
 

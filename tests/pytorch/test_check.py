@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from convcalc.errors import ConvcalcError, DesignError
 from convcalc.graph import Graph, GraphBuilder, flow
@@ -234,12 +235,27 @@ class Peak(torch.utils._python_dispatch.TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
+ATTENTION = {
+    "all tokens": chain(
+        layer("Conv2d", 32, 1), layer("Tokens"), layer("MultiheadAttention", 4), shape=(3, 24, 24)
+    ),
+    "windows": chain(layer("Conv2d", 32, 1), layer("WindowAttention", 8, 7, 3), shape=(3, 40, 40)),
+    "grid": chain(
+        layer("Conv2d", 32, 1),
+        layer("RelativePositionAttention", 2, 12, grid=True),
+        shape=(3, 48, 48),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "graph", [*GRAPHS.values(), *ATTENTION.values()], ids=[*GRAPHS, *ATTENTION]
+)
 def test_the_estimate_covers_the_run(graph: Graph) -> None:
     sizes = flow(graph, batch=4)
     need, largest = room.needed_bytes(sizes, torch.device("cpu"), "float32")
     peak = Peak()
-    with torch.no_grad(), peak:
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), peak:
         network = to_module(sizes, initialise=False).eval()
         inputs = [torch.zeros(shape) for shape in sizes.inputs.values()]
         network(*inputs)
