@@ -15,10 +15,10 @@ from convcalc.integers import Formula
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-    from convcalc.analysis.summary import Layer, Summary
+    from convcalc.analysis.summary import Figures, Layer, Summary
     from convcalc.errors import Problem
 
 SCHEMA = 1
@@ -44,7 +44,7 @@ def summary_dict(report: Summary) -> dict[str, Any]:
         "input": shapes(report.inputs),
         "batch": plain(report.batch),
         "dtype": report.dtype,
-        "layers": [_layer(layer) for layer in report.layers],
+        "layers": list(_layers(report.layers)),
         "outputs": shapes(report.outputs),
     }
     if report.aux_outputs:
@@ -57,13 +57,27 @@ def summary_dict(report: Summary) -> dict[str, Any]:
     return result
 
 
-def _layer(layer: Layer) -> dict[str, Any]:
+def _layers(layers: Iterable[Layer]) -> Iterator[dict[str, Any]]:
+    known: dict[Figures, tuple[Any, dict[str, Any]]] = {}
+    for layer in layers:
+        figures = layer.figures
+        shared = known.get(figures)
+        if shared is None:
+            shared = known[figures] = (plain(layer.args), _figures(layer))
+        yield {
+            "path": layer.path,
+            "op": layer.op.name(),
+            "args": shared[0],
+            "line": layer.line,
+            "inputs": list(layer.inputs),
+            **shared[1],
+            "aux": layer.aux,
+        }
+
+
+def _figures(layer: Layer) -> dict[str, Any]:
+    """What layers with the same op and input share."""
     return {
-        "path": layer.path,
-        "op": layer.op.name(),
-        "args": {name: plain(value) for name, value in layer.args.items()},
-        "line": layer.line,
-        "inputs": list(layer.inputs),
         "output": plain(layer.output),
         "params": plain(layer.params),
         "buffers": plain(layer.buffers),
@@ -71,7 +85,6 @@ def _layer(layer: Layer) -> dict[str, Any]:
         "output_bytes": plain(layer.output_bytes),
         "weights_bytes": plain(layer.weights_bytes),
         "dropped": plain(layer.dropped),
-        "aux": layer.aux,
     }
 
 
