@@ -7,6 +7,7 @@ file or the command line is wrong; 130 interrupted.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -19,6 +20,9 @@ FAILED = 1
 WRONG = 2
 INTERRUPTED = 130
 CLOSED_PIPE = 141  # as a shell tells of a program that SIGPIPE ended
+
+#: A shell that completes words sets it; the name is click's for a program called convcalc.
+COMPLETE = "_CONVCALC_COMPLETE"
 
 #: Name → what it does, for the overview. Each is a module of `convcalc.cli.commands`.
 COMMANDS = {
@@ -33,25 +37,6 @@ EXAMPLES = (
     "convcalc summary resnet --variant resnet50 --input 3x256x256",
     "convcalc check vgg16 --no-run",
 )
-
-
-def overview() -> str:
-    """What `convcalc` without a command shows."""
-    width = max(map(len, COMMANDS))
-    return "\n".join(
-        [
-            "convcalc: the type checker and cost calculator of convolutional network designs",
-            "",
-            "usage: convcalc COMMAND [ARGUMENT …]",
-            "",
-            *(f"  {name:<{width}}  {about}" for name, about in COMMANDS.items()),
-            "",
-            "convcalc COMMAND --help tells what a command takes; --version the version.",
-            "",
-            "examples:",
-            *(f"  {example}" for example in EXAMPLES),
-        ]
-    )
 
 
 def command(name: str) -> ModuleType:
@@ -96,26 +81,18 @@ def _guarded(words: list[str]) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    from convcalc.cli.console import write
+    if COMPLETE in os.environ:
+        from convcalc.cli import clicked
 
-    if not words or words[0] in ("-h", "--help", "help"):
-        if len(words) > 1:
-            return _dispatch([words[1], "--help"])
-        write(overview())
-        return OK
-    if words[0] in ("-V", "--version"):
-        from convcalc._version import __version__
+        clicked.complete()
+    if not words or words[0].startswith("-") or words[0] == "help":
+        from convcalc.cli import clicked
 
-        write(f"convcalc {__version__}")
+        clicked.overview(words)
         return OK
     module = command(words[0])
-    parser = module.parser()
-    values = parser.parse(words[1:])
-    if values is None:
-        write(parser.help())
-        return OK
-    code: int = module.run(values)
-    return code
+    values = module.parser().parse(words[1:])
+    return OK if values is None else int(module.run(values))
 
 
 def _failed(error: Exception) -> int:
@@ -134,8 +111,6 @@ def _failed(error: Exception) -> int:
     elif isinstance(error, OSError):
         show_error(f"{error.filename or 'input or output'}: {error.strerror or error}")
     else:
-        import os
-
         if os.environ.get("CONVCALC_DEBUG"):
             raise error
         show_error(
@@ -147,7 +122,5 @@ def _failed(error: Exception) -> int:
 
 def _leave_pipe() -> None:
     """Nobody reads any more: keep Python from telling of it at exit."""
-    import os
-
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())

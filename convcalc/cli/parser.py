@@ -6,14 +6,12 @@ own start, argparse with its translations half of one, and `convcalc summary` ma
 
 from __future__ import annotations
 
-from convcalc.errors import ConvcalcError, closest
+from convcalc.errors import ConvcalcError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import Any
-
-_WIDTH = 80
 
 
 class UsageError(ConvcalcError):
@@ -55,6 +53,9 @@ class Values:
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
+    def as_dict(self) -> dict[str, Any]:
+        return dict(self._values)
+
 
 class Parser:
     """The arguments and options of one command.
@@ -85,90 +86,47 @@ class Parser:
         self.options = {f"--{o.name}": o for options in groups.values() for o in options}
 
     def parse(self, words: Sequence[str]) -> Values | None:
-        """The values of a command line; None where it asks for help. Raises UsageError."""
+        """The values of a command line; None where it asked for help, which click then has shown.
+
+        Raises UsageError where the command line is wrong.
+        """
+        plain = self.plain(words)
+        if plain is not None:
+            return plain
+        from convcalc.cli import clicked
+
+        return clicked.parse(self, words)
+
+    def plain(self, words: Sequence[str]) -> Values | None:
+        """The values of a line in which nothing is wrong or out of the ordinary, or None."""
         values = {option.name: option.initial for option in self.options.values()}
         found: list[str] = []
-        rest = list(words)
-        while rest:
-            word = rest.pop(0)
-            if word == "--":
-                found += rest
-                break
-            if word in ("-h", "--help"):
-                return None
-            if word.startswith("-") and word != "-":
-                self._option(word, rest, values)
-            else:
+        rest = iter(words)
+        for word in rest:
+            if not word.startswith("-") or word == "-":
                 found.append(word)
+                continue
+            name, sign, value = word.partition("=")
+            option = self.options.get(name)
+            if option is None:
+                return None
+            if option.metavar:
+                if not sign:
+                    following = next(rest, None)
+                    if following is None:
+                        return None
+                    value = following
+                if option.repeated:
+                    values[option.name].append(value)
+                else:
+                    values[option.name] = value
+            elif sign:
+                return None
+            else:
+                values[option.name] = True
+        if len(found) < self.least or (self.most is not None and len(found) > self.most):
+            return None
         if self.argument:
-            name = self.argument[0]
-            if len(found) < self.least:
-                raise UsageError(f"{self.program} needs {name}: {self.argument[1]}", self._example)
-            values[name.lower()] = (found[0] if found else None) if self.most == 1 else found
-        if self.most is not None and len(found) > self.most:
-            raise UsageError(f"{self.program} does not take {found[self.most]!r}", self._example)
+            single = self.most == 1
+            values[self.argument[0].lower()] = (found[0] if found else None) if single else found
         return Values(values)
-
-    def _option(self, word: str, rest: list[str], values: dict[str, Any]) -> None:
-        name, sign, value = word.partition("=")
-        option = self.options.get(name)
-        if option is None:
-            near = closest(name, self.options)
-            hint = f"did you mean {near}?" if near else f"{self.program} --help lists the options"
-            raise UsageError(f"{self.program} has no option {name}", hint)
-        if not option.metavar:
-            if sign:
-                raise UsageError(f"{name} takes no value")
-            values[option.name] = True
-            return
-        if not sign:
-            if not rest:
-                raise UsageError(f"{name} needs a value: {option.help}", self._example)
-            value = rest.pop(0)
-        if option.repeated:
-            values[option.name].append(value)
-        else:
-            values[option.name] = value
-
-    @property
-    def _example(self) -> str:
-        return f"as in {self.examples[0]}"
-
-    def help(self) -> str:
-        """The command's help, for a terminal of 80 columns."""
-        usage = [self.program]
-        if self.argument:
-            name = self.argument[0]
-            many = f"{name} …" if self.most is None else name
-            usage.append(many if self.least else f"[{many}]")
-        if self.options:
-            usage.append("[OPTION …]")
-        lines = [f"usage: {' '.join(usage)}", "", *_wrapped(self.about, "")]
-        width = max(len(head) for _, rows in self._sections() for head, _ in rows) + 2
-        for title, rows in self._sections():
-            lines += ["", *([f"{title}:"] if title else [])]
-            for head, about in rows:
-                first, *more = _wrapped(about, " " * (width + 2))
-                lines += [f"  {head:<{width}}{first.lstrip()}", *more]
-        lines += ["", "examples:", *(f"  {example}" for example in self.examples)]
-        return "\n".join(lines)
-
-    def _sections(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-        if self.argument:
-            yield "", [self.argument]
-        for title, options in self.groups.items():
-            yield title, [(f"--{o.name} {o.metavar}".rstrip(), o.help) for o in options]
-        yield "", [("--help", "show this")]
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    from textwrap import wrap
-
-    return wrap(
-        text,
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

@@ -20,12 +20,14 @@ DESIGN = "convcalc: 1\nname: t\ninput: [3, 8, 8]\nlayers:\n- Conv2d(4, 3) -> ReL
     [
         ("sumary vgg16", "no command 'sumary'", "did you mean summary?"),
         ("zzz", "no command 'zzz'", "the commands are summary, check"),
+        ("--zzz", "no option --zzz", "convcalc --help lists the options"),
+        ("help zzz", "no such command 'zzz'", ""),
         ("summary", "convcalc summary needs FILE", "as in convcalc summary vgg16"),
-        ("summary vgg16 alexnet", "does not take 'alexnet'", "as in"),
+        ("summary vgg16 alexnet", "unexpected extra argument (alexnet)", "as in"),
         ("summary vgg16 --colums x", "no option --colums", "did you mean --columns?"),
         ("summary vgg16 -x", "no option -x", "--help lists the options"),
-        ("summary vgg16 --batch", "--batch needs a value", "as in"),
-        ("summary vgg16 --all=yes", "--all takes no value", ""),
+        ("summary vgg16 --batch", "option '--batch' requires an argument", "as in"),
+        ("summary vgg16 --all=yes", "option '--all' does not take a value", ""),
         ("summary vgg16 --batch 0", "whole number of at least 1, not '0'", ""),
         ("summary vgg16 --batch 1e3", "whole number of at least 1, not '1e3'", ""),
         ("summary vgg16 --batch ²", "whole number of at least 1, not '²'", ""),
@@ -62,8 +64,8 @@ DESIGN = "convcalc: 1\nname: t\ninput: [3, 8, 8]\nlayers:\n- Conv2d(4, 3) -> ReL
         ("check tests/nothing --no-run", "there is no file 'tests/nothing'", ""),
         ("list --format x", "--format takes one of", ""),
         ("ops Conv22d", "there is no layer 'Conv22d'", "did you mean 'Conv2d'?"),
-        ("ops Conv2d Conv3d", "does not take 'Conv3d'", ""),
-        ("schema x", "does not take 'x'", ""),
+        ("ops Conv2d Conv3d", "unexpected extra argument (Conv3d)", ""),
+        ("schema x", "unexpected extra argument (x)", ""),
     ],
 )
 def test_a_wrong_command_line(line: str, message: str, help: str, run: Runner) -> None:

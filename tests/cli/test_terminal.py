@@ -93,3 +93,14 @@ def test_other_encodings(encoding: str) -> None:
     text = process.stdout.decode(encoding)
     assert "?" not in text
     assert "25,557,032" in text
+
+
+def test_long_work_shows_its_progress_and_leaves_none() -> None:
+    pytest.importorskip("torch")
+    text = in_terminal(100, "check", "lenet5", "alphago", "--device", "cpu")
+    shown, erased, rest = text.rpartition("\033[2K")
+    assert erased
+    assert "1/2" in shown
+    assert "AlphaGo" in shown
+    assert ANSI.sub("", rest).startswith("network ")
+    assert "2 networks, all right" in rest
