@@ -6,12 +6,14 @@ from convcalc.errors import LayerError
 from convcalc.ops.arguments import axis, choice, count, flag, real
 from convcalc.ops.base import GLOBAL, Condition, Op, Tensor, Window
 from convcalc.ops.joins import axis_name, resolve_axis
+from convcalc.ops.memory import FULL, OUTPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, ClassVar, Literal
 
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.memory import Stored, Tape
 
 INPLACE_DOC = "overwrite what flows in"
 
@@ -19,35 +21,59 @@ INPLACE_DOC = "overwrite what flows in"
 class _Activation(Op):
     """What activations share: the shape stays, and each value is by itself. Any shape."""
 
+    #: What backward needs: the input (a copy of it where it is overwritten), the output, or either
+    #: (the input, where it is not overwritten).
+    keeps: ClassVar[Literal["input", "output", "either"]] = "input"
+    inplace: Any = False
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        if self.keeps == "output" or (self.keeps == "either" and self.inplace):
+            return tape.pointwise(x, saves=[OUTPUT], inplace=self.inplace)
+        if not (self.inplace and x.needs):
+            return tape.pointwise(x, saves=[x], inplace=self.inplace)
+        copy = tape.new(x.shape, "copy of the input")
+        return tape.pointwise(x, saves=[copy], inplace=True)
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(**self.given())
 
 
 class Identity(_Activation):
-    """What flows in. Source: torch/nn/modules/linear.py."""
+    """What flows in; any shape. Source: torch/nn/modules/linear.py."""
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return inputs[0]
 
 
 class ReLU(_Activation):
-    """max(0, x). Source: torch/nn/modules/activation.py."""
+    """max(0, x); any shape. Source: torch/nn/modules/activation.py."""
+
+    keeps = "output"
 
     inplace = flag(False, doc=INPLACE_DOC)
 
 
 class ReLU6(_Activation):
-    """min(max(0, x), 6). Source: torch/nn/modules/activation.py."""
+    """min(max(0, x), 6); any shape. Source: torch/nn/modules/activation.py."""
 
     inplace = flag(False, doc=INPLACE_DOC)
 
 
 class LeakyReLU(_Activation):
-    """x where positive, else negative_slope · x. Source: torch/nn/modules/activation.py."""
+    """x where positive, else negative_slope · x; any shape.
+
+    Source: torch/nn/modules/activation.py.
+    """
+
+    keeps = "either"
 
     negative_slope = real(0.01)
     inplace = flag(False, doc=INPLACE_DOC)
 
 
 class PReLU(_Activation):
-    """x where positive, else a · x with a learned a: one for all, or one a channel.
+    """x where positive, else a · x with a learned a: one for all, or one a channel; any shape.
 
     Source: He et al., ICCV 2015; torch/nn/modules/activation.py.
     """
@@ -71,9 +97,16 @@ class PReLU(_Activation):
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return [Tensor("weight", (self.num_parameters,))]
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x, weight = inputs[0], tape.weights[0]
+        # Source: aten/src/ATen/native/Activation.cpp, _prelu_kernel_backward
+        # computes both gradients in x's size, whichever is needed
+        extra = x.bytes * (2 - x.needs - weight.needs)
+        return tape.kernel(x.shape, x, weight, saves=[x], makes=[FULL, FULL], extra=extra)
+
 
 class RReLU(_Activation):
-    """x where positive, else a · x with a random a from lower to upper (in evaluation their mean).
+    """x where positive, else a · x, a drawn from lower to upper; any shape. Evaluation: their mean.
 
     Source: Xu et al., 2015, arXiv:1505.00853; torch/nn/modules/activation.py.
     """
@@ -84,6 +117,12 @@ class RReLU(_Activation):
 
     def prepare(self) -> None:
         _in_order(self, "lower", "upper", equal=True)
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        noise = tape.new(x.shape, "noise")
+        saves = [noise, OUTPUT if self.inplace else x] if tape.training else [x]
+        return tape.pointwise(x, saves=saves, inplace=self.inplace)
 
 
 def _in_order(op: Op, low: str, high: str, *, equal: bool) -> None:
@@ -96,23 +135,35 @@ def _in_order(op: Op, low: str, high: str, *, equal: bool) -> None:
 
 
 class ELU(_Activation):
-    """x where positive, else alpha · (eˣ − 1). Source: torch/nn/modules/activation.py."""
+    """x where positive, else alpha · (eˣ − 1); any shape.
+
+    Source: torch/nn/modules/activation.py.
+    """
+
+    keeps = "either"
 
     alpha = real(1.0)
     inplace = flag(False, doc=INPLACE_DOC)
 
 
 class SELU(_Activation):
-    """ELU scaled so that activations normalise themselves.
+    """ELU scaled so that activations normalise themselves; any shape.
 
     Source: Klambauer et al., NeurIPS 2017; torch/nn/modules/activation.py.
     """
+
+    keeps = "either"
 
     inplace = flag(False, doc=INPLACE_DOC)
 
 
 class CELU(_Activation):
-    """x where positive, else alpha · (e^(x/alpha) − 1). Source: torch/nn/modules/activation.py."""
+    """x where positive, else alpha · (e^(x/alpha) − 1); any shape.
+
+    Source: torch/nn/modules/activation.py.
+    """
+
+    keeps = "either"
 
     alpha = real(1.0, doc="not 0")
     inplace = flag(False, doc=INPLACE_DOC)
@@ -123,7 +174,7 @@ class CELU(_Activation):
 
 
 class GELU(_Activation):
-    """x · Φ(x), Φ the normal distribution.
+    """x · Φ(x), Φ the normal distribution; any shape.
 
     Source: Hendrycks & Gimpel, 2016, arXiv:1606.08415; torch/nn/modules/activation.py.
     """
@@ -132,19 +183,19 @@ class GELU(_Activation):
 
 
 class SiLU(_Activation):
-    """x · sigmoid(x), also called swish. Source: torch/nn/modules/activation.py."""
+    """x · sigmoid(x), also called swish; any shape. Source: torch/nn/modules/activation.py."""
 
     inplace = flag(False, doc=INPLACE_DOC)
 
 
 class Mish(_Activation):
-    """x · tanh(softplus(x)). Source: torch/nn/modules/activation.py."""
+    """x · tanh(softplus(x)); any shape. Source: torch/nn/modules/activation.py."""
 
     inplace = flag(False, doc=INPLACE_DOC)
 
 
 class Softplus(_Activation):
-    """log(1 + e^(beta · x))/beta; x itself above the threshold.
+    """log(1 + e^(beta · x))/beta; x itself above the threshold; any shape.
 
     Source: torch/nn/modules/activation.py.
     """
@@ -154,39 +205,64 @@ class Softplus(_Activation):
 
 
 class Softsign(_Activation):
-    """x/(1 + |x|). Source: torch/nn/modules/activation.py."""
+    """x/(1 + |x|); any shape. Source: torch/nn/modules/activation.py."""
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        size = tape.absolute(inputs[0])
+        below = tape.shifted(size)
+        tape.drop(size)
+        return tape.divide(inputs[0], below)
 
 
 class Sigmoid(_Activation):
-    """1/(1 + e^−x). Source: torch/nn/modules/activation.py."""
+    """1/(1 + e^−x); any shape. Source: torch/nn/modules/activation.py."""
+
+    keeps = "output"
 
 
 class LogSigmoid(_Activation):
-    """log(sigmoid(x)). Source: torch/nn/modules/activation.py."""
+    """log(sigmoid(x)); any shape. Source: torch/nn/modules/activation.py."""
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        if tape.cuda:
+            return tape.pointwise(x, saves=[x])
+        return tape.pointwise(x, saves=[x, tape.new(x.shape, "exponentials")])
 
 
 class Tanh(_Activation):
-    """The hyperbolic tangent. Source: torch/nn/modules/activation.py."""
+    """The hyperbolic tangent; any shape. Source: torch/nn/modules/activation.py."""
+
+    keeps = "output"
 
 
 class Tanhshrink(_Activation):
-    """x − tanh(x). Source: torch/nn/modules/activation.py."""
+    """x − tanh(x); any shape. Source: torch/nn/modules/activation.py."""
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.subtract(inputs[0], tape.pointwise(inputs[0], saves=[OUTPUT]))
 
 
 class Softshrink(_Activation):
-    """x drawn towards 0 by lambd, 0 within ±lambd. Source: torch/nn/modules/activation.py."""
+    """x drawn towards 0 by lambd, 0 within ±lambd; any shape.
+
+    Source: torch/nn/modules/activation.py.
+    """
 
     lambd = real(0.5, low=0)
 
 
 class Hardshrink(_Activation):
-    """x, but 0 within ±lambd. Source: torch/nn/modules/activation.py."""
+    """x, but 0 within ±lambd; any shape. Source: torch/nn/modules/activation.py."""
 
     lambd = real(0.5)
 
 
 class Hardtanh(_Activation):
-    """x cut off below min_val and above max_val. Source: torch/nn/modules/activation.py."""
+    """x cut off below min_val and above max_val; any shape.
+
+    Source: torch/nn/modules/activation.py.
+    """
 
     min_val = real(-1.0)
     max_val = real(1.0)
@@ -197,19 +273,28 @@ class Hardtanh(_Activation):
 
 
 class Hardsigmoid(_Activation):
-    """min(max(0, x + 3), 6)/6. Source: Howard et al., ICCV 2019; torch/nn/modules/activation.py."""
+    """min(max(0, x + 3), 6)/6; any shape.
+
+    Source: Howard et al., ICCV 2019; torch/nn/modules/activation.py.
+    """
 
     inplace = flag(False, doc=INPLACE_DOC)
 
 
 class Hardswish(_Activation):
-    """x · hardsigmoid(x). Source: Howard et al., ICCV 2019; torch/nn/modules/activation.py."""
+    """x · hardsigmoid(x); any shape.
+
+    Source: Howard et al., ICCV 2019; torch/nn/modules/activation.py.
+    """
 
     inplace = flag(False, doc=INPLACE_DOC)
 
 
 class Threshold(_Activation):
-    """x where above the threshold, else `value`. Source: torch/nn/modules/activation.py."""
+    """x where above the threshold, else `value`; any shape.
+
+    Source: torch/nn/modules/activation.py.
+    """
 
     threshold = real()
     value = real()
@@ -285,6 +370,9 @@ class _Softmax(Op):
             return []
         return [GLOBAL if number == at else Window(1) for number in range(2, rank)]
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.pointwise(inputs[0], saves=[OUTPUT])
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(self.dim)
 
@@ -305,6 +393,9 @@ class LogSoftmax(_Softmax):
 class Softmin(_Softmax):
     """Softmax of −x. Source: torch/nn/modules/activation.py."""
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.pointwise(tape.pointwise(inputs[0]), saves=[OUTPUT])
+
 
 class Softmax2d(Op):
     """Softmax over the channels of each place of N×C×H×W.
@@ -314,6 +405,9 @@ class Softmax2d(Op):
 
     layout = "channels"
     spatial = 2
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.pointwise(inputs[0], saves=[OUTPUT])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Softmax2d()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from convcalc.integers import Size
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.memory import Stored, Tape
 
 
 class BlockWindow(Window):
@@ -94,6 +95,11 @@ class Tokens(Op):
     def output_layout(self, *layouts: Layout) -> Layout:
         return "tokens"
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        n, features, *spatial = x.shape
+        return tape.permute(tape.reshape(x, (n, features, product(spatial))), (0, 2, 1))
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Tokens()
 
@@ -155,6 +161,9 @@ class TokensToImage(Op):
             )
         ]
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.reshape(tape.permute(inputs[0], (0, 2, 1)), tape.output)
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.TokensToImage()
 
@@ -188,6 +197,11 @@ class ClassToken(_OnTokens):
     def windows(self, *shapes: Shape) -> list[Window]:
         return [Window(1, before=1)]  # token i is what was token i − 1, the first is none
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x, token = inputs[0], tape.weights[0]
+        each = tape.view(token, (x.shape[0], *token.shape[1:]), None, SAME)
+        return tape.concatenate([each, x], tape.output)
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.ClassToken(shapes[0][2])
 
@@ -203,6 +217,9 @@ class PositionEmbedding(_OnTokens):
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return [Tensor("pos_embedding", (1, *shapes[0][1:]))]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.add(inputs[0], tape.weights[0])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.PositionEmbedding(*shapes[0][1:])
@@ -228,6 +245,9 @@ class TakeToken(_OnTokens):
     def conditions(self, *shapes: Shape) -> list[Condition]:
         return [Condition("at_least", shapes[0][1], self.index + 1, "TakeToken: the tokens")]
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.select(inputs[0], 1)
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.TakeToken(self.index)
 
@@ -247,6 +267,9 @@ class MeanTokens(_OnTokens):
 
     def windows(self, *shapes: Shape) -> list[Window]:
         return [GLOBAL]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.mean(inputs[0], tape.output)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.MeanTokens()
@@ -306,6 +329,20 @@ class MultiheadAttention(_OnTokens):
 
     def windows(self, *shapes: Shape) -> list[Window]:
         return [GLOBAL]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        n, length, width = x.shape
+        split = (n, length, 3, self.num_heads, width // self.num_heads)
+        half = len(tape.weights) // 2
+        qkv = tape.reshape(tape.linear(x, *tape.weights[:half]), split)
+        parts = tape.unbind(tape.permute(qkv, (2, 0, 3, 1, 4)), 0)
+        if tape.training and self.dropout > 0:
+            mixed = attention(tape, *parts, self.dropout)
+        else:
+            mixed = flash_attention(tape, *parts)
+        rows = tape.reshape(tape.permute(mixed, (0, 2, 1, 3)), x.shape)
+        return tape.linear(rows, *tape.weights[half:])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.SelfAttention(shapes[0][2], self.num_heads, self.dropout, self.bias)
@@ -406,6 +443,43 @@ class WindowAttention(Op):
             "padding, to which positions attend and which MACs count"
         )
         return [("kernel-exceeds-input", message)] if larger else []
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        """As forward of the module of this name in convcalc/pytorch/modules_attention.py."""
+        n, channels, *spatial = inputs[0].shape
+        counts = [ceil_div(s, w) for s, w in zip(spatial, self.window_size, strict=True)]
+        padded = [c * w for c, w in zip(counts, self.window_size, strict=True)]
+        # One window along an axis has nothing to be shifted against.
+        shifted = any(
+            lay.number(shift) > 0 and lay.number(count) > 1
+            for shift, count in zip(self.shift_size, counts, strict=True)
+        )
+        x = tape.permute(inputs[0], (0, 2, 3, 1))
+        x = tape.padded(x, (n, *padded, channels))
+        hidden = None
+        if shifted:
+            x = tape.moved(x)
+            hidden = self._seams(tape, counts, padded)
+        split = (n, counts[0], self.window_size[0], counts[1], self.window_size[1], channels)
+        places = product(self.window_size)
+        windows = tape.reshape(
+            tape.permute(tape.reshape(x, split), (0, 1, 3, 2, 4, 5)),
+            (n, product(counts), places, channels),
+        )
+        tape.drop(x)
+        out = self._attend(tape, windows, hidden)
+        tape.drop(windows)
+        joined = (n, counts[0], counts[1], *self.window_size, channels)
+        x = tape.reshape(
+            tape.permute(tape.reshape(out, joined), (0, 1, 3, 2, 4, 5)), (n, *padded, channels)
+        )
+        tape.drop(out)
+        if shifted:
+            x = tape.moved(x)
+        for axis, (size, whole) in enumerate(zip(spatial, padded, strict=True), 1):
+            if lay.number(size) != lay.number(whole):
+                x = tape.narrow(x, axis, size)
+        return tape.contiguous(tape.permute(x, (0, 3, 1, 2)))
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.WindowAttention(shapes[0][1], **self.given())
@@ -525,6 +599,9 @@ class LayerScale(Op):
         at = self.dim % len(shape)
         return [Tensor("layer_scale", (shape[at], *(1 for _ in shape[at + 1 :])))]
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.multiply(inputs[0], tape.weights[0])
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.LayerScale(self.weights(*shapes)[0].shape, self.init)
 
@@ -545,6 +622,9 @@ class PositionBias(Op):
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return [Tensor("bias", shapes[0][1:])]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.add(inputs[0], tape.weights[0])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.PositionBias(shapes[0][1:])

@@ -10,6 +10,10 @@ runs unchanged on ints, formulas, arrays of many designs, and `Open` sizes (a si
 look at yet, used while a network's structure is built). There is no `if` on a size; what must hold
 of sizes is a `Condition`.
 
+What PyTorch accepts an op accepts, with the same result, and what PyTorch refuses it refuses. Where
+it is stricter, its docstring says so; four rules hold everywhere: a value has its batch, no size is
+0, an axis is at least 1 (nothing works across samples), and a layer has one output.
+
 Shapes are tuples with the batch first: (N, C, H, W), (N, C, L), (N, C, D, H, W), (N, F), and for
 tokens (N, L, E). Kinds of numbers never mix meanings: parameters and MACs are elements, not bytes.
 """
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Literal
 
     from convcalc.integers import Size
+    from convcalc.ops.memory import Stored, Tape
 
     Shape = tuple[Size, ...]
     Layout = Literal["channels", "tokens"]
@@ -335,6 +340,15 @@ class Op:
     def windows(self, *shapes: Shape) -> Sequence[Window]:
         """One Window an axis of the input; empty where each output reads its own place alone."""
         return ()
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        """What PyTorch allocates and keeps for backward, kernel by kernel; returns the output.
+
+        As it stands here: one kernel, whose backward needs what flows in and makes a gradient for
+        each input and parameter. See `convcalc.ops.memory`.
+        """
+        strides = tape.suggested(inputs[0], tape.output)
+        return tape.kernel(tape.output, *inputs, *tape.weights, saves=inputs, strides=strides)
 
     def warnings(
         self, *shapes: Shape, layouts: Sequence[Layout] = ()

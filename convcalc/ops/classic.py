@@ -15,6 +15,7 @@ from convcalc.ops.base import (
     rank_error,
 )
 from convcalc.ops.convolution import window_conditions, window_output
+from convcalc.ops.memory import INT64, OUTPUT, WEIGHTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from convcalc.integers import Size
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.memory import Stored, Tape
 
 #: Which maps of S2 each of the 16 maps of C3 reads: LeCun et al. 1998, table I, by column.
 LENET5 = (
@@ -151,6 +153,19 @@ class ConnectionTableConv2d(Op):
         axes = zip(self.kernel_size, self.stride, self.padding, strict=True)
         return [Window(kernel, stride, padding, padding) for kernel, stride, padding in axes]
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        n, _, *spatial = tape.output
+        places = tape.new((self.connections,), "indices", width=INT64)
+        read = tape.kernel((n, self.connections, *x.shape[2:]), x, saves=[places])
+        tape.drop(places)
+        maps = tape.kernel((n, self.connections, *spatial), read, tape.weights[0], saves=[read])
+        parts = tape.split(maps, [len(row) for row in self.rows], 1)
+        sums = [tape.total(part, 1) for part in parts]
+        out = tape.concatenate(sums, tape.output)
+        tape.drop(*parts, *sums)
+        return tape.add(out, tape.weights[1]) if self.bias else out
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.ConnectionTableConv2d(
             self.rows, self.kernel_size, self.stride, self.padding, self.bias
@@ -185,6 +200,12 @@ class Subsampling2d(Op):
         strides = self.kernel_size if self.stride is None else self.stride
         return [Window(*axis) for axis in zip(self.kernel_size, strides, strict=True)]
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        weight, bias = [tape.reshape(w, (*w.shape, 1, 1)) for w in tape.weights]
+        sums = tape.kernel(tape.output, x, saves=[x], strides=tape.suggested(x, tape.output))
+        return tape.add(tape.multiply(sums, weight), bias)
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Subsampling2d(shapes[0][1], self.kernel_size, self.stride)
 
@@ -197,6 +218,12 @@ class ScaledTanh(Op):
 
     amplitude = real(1.7159)
     slope = real(2 / 3)
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        scaled = tape.pointwise(inputs[0])
+        tanh = tape.pointwise(scaled, saves=[OUTPUT])
+        tape.drop(scaled)
+        return tape.pointwise(tanh)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.ScaledTanh(self.amplitude, self.slope)
@@ -228,6 +255,15 @@ class RBF(Op):
 
     def buffers(self, *shapes: Shape) -> list[Tensor]:
         return [Tensor("codes", (self.out_features, shapes[0][1]))]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        n, features = inputs[0].shape
+        x = tape.reshape(inputs[0], (n, 1, features))
+        codes = Stored((self.out_features, features), WEIGHTS, tape.width)
+        differences = tape.subtract(x, codes)
+        squares = tape.power(differences)
+        tape.drop(differences)
+        return tape.total(squares, 2)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.RBF(shapes[0][1], self.out_features)
@@ -311,6 +347,13 @@ class MaxUnpool2d(Op):
             after = wanted - spread - before + pool.kernel - 1
             windows.append(Window(pool.kernel, 1, before, after, upsample=pool.stride))
         return windows
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        pooled = tape.new(x.shape, "pooled")
+        places = tape.new(x.shape, "indices", width=INT64)
+        tape.drop(pooled)
+        return tape.kernel(tape.output, x, saves=[places])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.MaxUnpool2dLike(self.kernel_size, self.stride, self.padding)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from convcalc.integers import Size
     from convcalc.ops.base import Shape
+    from convcalc.ops.memory import Stored, Tape
 
 
 def window_conditions(op: Op, shape: Shape, windows: Sequence[Window]) -> list[Condition]:
@@ -48,6 +49,12 @@ def tf_same_padding(size: Size, reach: Size, stride: Size) -> tuple[Size, Size]:
     """
     total = maximum((ceil_div(size, stride) - 1) * stride + reach - size, 0)
     return total // 2, total - total // 2
+
+
+def padded_shape(shape: Shape, before: Sequence[Size], after: Sequence[Size]) -> Shape:
+    """N×C×… with so many rows more on the sides of each axis."""
+    spatial = [n + b + a for n, b, a in zip(shape[2:], before, after, strict=True)]
+    return (*shape[:2], *spatial)
 
 
 class _Convolution(Op):
@@ -154,6 +161,29 @@ class _Convolution(Op):
                 before = after = self.padding[axis]
             windows.append(Window(kernel, stride, before, after, dilation))
         return windows
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = self._padded(tape, inputs[0])
+        strides = tape.suggested(x, tape.output)
+        return tape.kernel(tape.output, x, *tape.weights, saves=[x], strides=strides)
+
+    def _padded(self, tape: Tape, x: Stored) -> Stored:
+        """What is convolved: x itself, or a padded copy where the kernel cannot pad so."""
+        windows = self.windows(x.shape)
+        before = [window.before for window in windows]
+        after = [window.after for window in windows]
+        if self.padding_mode == "circular":
+            return tape.wrapped(x, before, after)
+        if self.padding == "same" and self.padding_mode == "zeros":
+            # aten/src/ATen/native/Convolution.cpp, _convolution_same: what is more on one side
+            after = [b - a for a, b in zip(before, after, strict=True)]
+            before = [0] * len(windows)
+        elif self.padding != "tf_same" and self.padding_mode == "zeros":
+            return x
+        shape = padded_shape(x.shape, before, after)
+        if self.padding_mode != "zeros":
+            return tape.kernel(shape, x, saves=[x], name="padded input")
+        return x if shape == x.shape else tape.padded(x, shape)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         tf_same = self.padding == "tf_same"

@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.ops.base import Shape
+    from convcalc.ops.memory import Stored, Tape
+
+
+def each_channel(shape: Shape) -> Shape:
+    """N×C×1×…: one number for a channel."""
+    return (*shape[:2], *[1] * (len(shape) - 2))
 
 
 class _Dropout(Op):
@@ -17,6 +23,14 @@ class _Dropout(Op):
 
     p = real(0.5, low=0, high=1, doc="the probability that a value is left out")
     inplace = flag(False, doc="overwrite what flows in")
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        return tape.dropout(x, self.p, self.noise(x.shape), inplace=self.inplace)
+
+    def noise(self, shape: Shape) -> Shape | None:
+        """The shape of the noise that x is multiplied by; None: x's own."""
+        return None
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(self.p, self.inplace)
@@ -32,6 +46,9 @@ class Dropout1d(_Dropout):
     layout = "channels"
     spatial = 1
 
+    def noise(self, shape: Shape) -> Shape | None:
+        return each_channel(shape)
+
 
 class Dropout2d(_Dropout):
     """Whole channels of N×C×H×W left out.
@@ -42,6 +59,9 @@ class Dropout2d(_Dropout):
 
     layout = "channels"
     spatial = 2
+
+    def noise(self, shape: Shape) -> Shape | None:
+        return each_channel(shape)
 
 
 class Dropout3d(_Dropout):
@@ -54,21 +74,41 @@ class Dropout3d(_Dropout):
     layout = "channels"
     spatial = 3
 
+    def noise(self, shape: Shape) -> Shape | None:
+        return each_channel(shape)
 
-class AlphaDropout(_Dropout):
+
+class _AlphaDropout(_Dropout):
+    """What the two that keep mean and variance share: a second draw of noise is added, in place."""
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        if self.p in (0, 1) or not tape.training:
+            return super().memory(tape, x)
+        noise = self.noise(x.shape) or x.shape
+        first, second = tape.new(noise, "noise"), tape.new(noise, "shift")
+        out = tape.multiply(x, first)  # `inplace` is ignored here
+        tape.drop(first, second)
+        return out
+
+
+class AlphaDropout(_AlphaDropout):
     """Single values set to SELU's lower end, mean and variance kept; any shape.
 
     Source: torch/nn/modules/dropout.py.
     """
 
 
-class FeatureAlphaDropout(_Dropout):
+class FeatureAlphaDropout(_AlphaDropout):
     """Whole channels set to SELU's lower end, mean and variance kept; N×C×….
 
     Source: torch/nn/modules/dropout.py.
     """
 
     layout = "channels"
+
+    def noise(self, shape: Shape) -> Shape | None:
+        return each_channel(shape)
 
 
 class StochasticDepth(Op):
@@ -82,6 +122,13 @@ class StochasticDepth(Op):
     mode = choice(
         "row", "batch", default="row", doc="row: each sample by itself; batch: all together"
     )
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        if not tape.training or self.p == 0:
+            return x
+        rows = x.shape[0] if self.mode == "row" else 1
+        return tape.multiply(x, tape.new((rows, *[1] * (len(x.shape) - 1)), "noise"))
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.StochasticDepth(self.p, self.mode)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from convcalc.integers import Size
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.memory import Stored, Tape
 
 
 def axis_name(axis: int, rank: int) -> str:
@@ -72,6 +73,13 @@ class Add(_Join):
             for axis in range(1, len(first))
         ]
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        total = inputs[0]
+        for value in inputs[1:]:
+            before, total = total, tape.add(total, value)
+            tape.drop(before)
+        return total
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Add()
 
@@ -104,6 +112,13 @@ class Mul(_Join):
                 if full is not shape
             ]
         return conditions
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        result = inputs[0]
+        for value in inputs[1:]:
+            before, result = result, tape.multiply(result, value)
+            tape.drop(before)
+        return result
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Mul()
@@ -141,6 +156,9 @@ class Concat(_Join):
             if axis != self.dim
         ]
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.concatenate(inputs, tape.output)
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Concat(self.dim)
 
@@ -159,6 +177,9 @@ class Split(Op):
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
         return [Condition("at_least", shapes[0][1], self.start + self.size, "Split: the channels")]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.narrow(inputs[0], 1, self.size)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Split(self.start, self.size)

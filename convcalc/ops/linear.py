@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.memory import Stored, Tape
 
 
 class Linear(Op):
@@ -69,6 +70,9 @@ class Linear(Op):
             "the channels of each place, Flatten before it makes it work on all"
         )
         return [("linear-on-map", message)]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return tape.linear(inputs[0], *tape.weights)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Linear(shapes[0][-1], self.out_features, self.bias)

@@ -9,6 +9,7 @@ from convcalc.errors import LayerError
 from convcalc.integers import Size, product
 from convcalc.ops.arguments import count, flag, real
 from convcalc.ops.base import Condition, Op, Tensor, channels_equal, rank_error
+from convcalc.ops.memory import OUTPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.memory import Stored, Tape
 
 EPS_DOC = "added to the variance"
 
@@ -24,6 +26,19 @@ def _affine(size: Size, *, bias: bool = True) -> list[Tensor]:
     """A factor and, with bias, a shift for each of so many channels or features."""
     weight = Tensor("weight", (size,))
     return [weight, Tensor("bias", (size,))] if bias else [weight]
+
+
+def normalised(
+    tape: Tape, x: Stored, statistics: Shape, weights: Sequence[Stored]
+) -> Stored:
+    """A kernel that keeps its input and two statistics: the mean, and one over the deviation."""
+    mean = tape.new(statistics, "mean", width=tape.statistics)
+    deviation = tape.new(statistics, "deviation", width=tape.statistics)
+    out = tape.kernel(
+        x.shape, x, *weights, saves=[x, mean, deviation], strides=tape.suggested(x, x.shape)
+    )
+    tape.drop(mean, deviation)
+    return out
 
 
 class _RunningNorm(Op):
@@ -95,6 +110,12 @@ class _BatchNorm(_RunningNorm):
             )
         return conditions
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        if not tape.training and self.track_running_stats:
+            return tape.pointwise(x)
+        return normalised(tape, x, (x.shape[1],), tape.weights)
+
     def warnings(
         self, *shapes: Shape, layouts: Sequence[Layout] = ()
     ) -> list[tuple[str, str]]:
@@ -153,6 +174,22 @@ class _InstanceNorm(_RunningNorm):
             "at_least", product(shapes[0][2:]), 2, f"{self.name()}: the places of a channel"
         )
         return [*super().conditions(*shapes), places]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        """One batch normalisation of N·C channels. Source: aten/src/ATen/native/Normalization.cpp."""
+        x = tape.contiguous(inputs[0])
+        channels = (x.shape[0] * x.shape[1],)
+        repeats = [tape.kernel(channels, w, name="repeated weight") for w in tape.weights]
+        running = [tape.new(channels, "statistics") for _ in range(2 * self.track_running_stats)]
+        if running and not tape.training:
+            return tape.kernel(x.shape, x, *repeats)
+        mean = tape.new(channels, "mean", width=tape.statistics)
+        deviation = tape.new(channels, "deviation", width=tape.statistics)
+        saves = [x, *repeats[:1], *running, mean, deviation]
+        out = tape.kernel(x.shape, x, *repeats, saves=saves)
+        if running:  # each statistic is averaged over the batch
+            tape.drop(tape.new((x.shape[1],), "average"))
+        return out
 
 
 class InstanceNorm1d(_InstanceNorm):
@@ -217,6 +254,10 @@ class GroupNorm(Op):
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return _affine(shapes[0][1]) if self.affine else []
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        return normalised(tape, x, (x.shape[0], self.num_groups), tape.weights)
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.GroupNorm(self.num_groups, shapes[0][1], self.eps, self.affine)
 
@@ -248,6 +289,15 @@ class _FeatureNorm(Op):
         return [] if self.asserted is None else [channels_equal(self, shapes[0][-1])]
 
 
+def layer_normalised(tape: Tape, x: Stored) -> Stored:
+    """torch.nn.LayerNorm over the last axis: two statistics a row, a contiguous output."""
+    mean = tape.new(x.shape[:-1], "mean", width=tape.statistics)
+    deviation = tape.new(x.shape[:-1], "deviation", width=tape.statistics)
+    out = tape.kernel(x.shape, x, *tape.weights, saves=[x, mean, deviation])
+    tape.drop(mean, deviation)
+    return out
+
+
 class LayerNorm(_FeatureNorm):
     """The features of each token of N×L×E, or of each sample of N×F, normalised.
 
@@ -262,6 +312,9 @@ class LayerNorm(_FeatureNorm):
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return _affine(shapes[0][-1], bias=self.bias) if self.elementwise_affine else []
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return layer_normalised(tape, inputs[0])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.LayerNorm(shapes[0][-1], self.eps, self.elementwise_affine, self.bias)
@@ -279,6 +332,23 @@ class RMSNorm(_FeatureNorm):
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return _affine(shapes[0][-1], bias=False) if self.elementwise_affine else []
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        rows = (*x.shape[:-1], 1)
+        if tape.cuda:  # one fused kernel
+            scale = tape.new(rows, "scale", width=tape.statistics)
+            return tape.kernel(x.shape, x, *tape.weights, saves=[x, scale])
+        # aten/src/ATen/native/layer_norm.cpp, rms_norm_composite: x · rsqrt(mean(x²) + eps)
+        squares = tape.power(x)
+        mean = tape.mean(squares, rows)
+        scale = tape.pointwise(mean, saves=[OUTPUT], scratch=2)
+        tape.drop(squares, mean)
+        out = tape.multiply(x, scale)
+        for weight in tape.weights:
+            out, scaled = tape.multiply(out, weight), out
+            tape.drop(scaled)
+        return out
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.RMSNorm(shapes[0][-1], self.eps, self.elementwise_affine)
@@ -305,6 +375,10 @@ class LayerNorm2d(Op):
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return _affine(shapes[0][1], bias=self.bias) if self.elementwise_affine else []
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = layer_normalised(tape, tape.permute(inputs[0], (0, 2, 3, 1)))
+        return tape.permute(x, (0, 3, 1, 2))
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.LayerNorm2d(shapes[0][1], self.eps, self.elementwise_affine, self.bias)
 
@@ -325,6 +399,22 @@ class LocalResponseNorm(Op):
     def check(self, *shapes: Shape) -> None:
         if len(shapes[0]) < 3:
             raise rank_error(self, shapes[0], (1, 2, 3))
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        """torch/nn/functional.py, local_response_norm: x / (k + alpha · pooled squares)^beta."""
+        x = inputs[0]
+        n, channels, *spatial = x.shape
+        squares = tape.multiply(x, x)
+        padded = tape.padded(squares, (n, channels + self.size - 1, *spatial))
+        tape.drop(squares)
+        pooled = tape.kernel(x.shape, padded, saves=[padded])
+        tape.drop(padded)
+        scaled = tape.pointwise(pooled)
+        shifted = tape.shifted(scaled)
+        tape.drop(scaled)
+        power = tape.power(shifted)
+        tape.drop(shifted, pooled)
+        return tape.divide(x, power)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.LocalResponseNorm(self.size, self.alpha, self.beta, self.k)

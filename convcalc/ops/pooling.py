@@ -8,13 +8,15 @@ from convcalc.errors import LayerError
 from convcalc.integers import Size, ceil_div, minimum
 from convcalc.ops.arguments import count, flag, real, sizes
 from convcalc.ops.base import AXES, GLOBAL, Condition, Op, Window, rank_error
-from convcalc.ops.convolution import tf_same_padding, window_conditions, window_output
+from convcalc.ops.convolution import padded_shape, tf_same_padding, window_conditions, window_output
+from convcalc.ops.memory import INT64, OUTPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.ops.base import Shape
+    from convcalc.ops.memory import Stored, Tape
 
 
 def ceil_output(size: Size, window: Window) -> Size:
@@ -104,6 +106,26 @@ class _Pool(Op):
         ]
 
 
+def largest(tape: Tape, x: Stored, *, indices: bool = True) -> Stored:
+    """A max pool: with the maxima come their places, 8 bytes each, even where nobody needs them."""
+    strides = tape.suggested(x, tape.output)
+    if not indices:
+        return tape.kernel(tape.output, x)
+    places = tape.new(tape.output, "indices", width=INT64)
+    out = tape.kernel(tape.output, x, saves=[x, places], strides=strides)
+    tape.drop(places)
+    return out
+
+
+def same_padded(tape: Tape, op: _Pool, x: Stored) -> Stored:
+    """What is pooled: x, or with padding=tf_same a copy with its padding, where there is any."""
+    if op.padding != "tf_same":
+        return x
+    windows = op.windows(x.shape)
+    shape = padded_shape(x.shape, [w.before for w in windows], [w.after for w in windows])
+    return x if shape == x.shape else tape.padded(x, shape)
+
+
 class _MaxPool(_Pool):
     """What the three max pools share. Nothing is learned, and no multiply-accumulate counted."""
 
@@ -113,12 +135,16 @@ class _MaxPool(_Pool):
         doc="rows of −∞ on each side, at most half the kernel; `tf_same` gives ⌈W/S⌉",
     )
     dilation = sizes(1, minimum=1)
-    return_indices = flag(False, doc="false: a layer has one output")
+    return_indices = flag(False, doc="no other value is taken: a layer has one output")
     ceil_mode = flag(False, doc="round the output's size up, not down")
 
     def prepare(self) -> None:
         super().prepare()
         _refuse_indices(self)
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = same_padded(tape, self, inputs[0])
+        return largest(tape, x, indices=self.spatial != 1 or tape.cuda or x.needs)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         tf_same = self.padding == "tf_same"
@@ -170,6 +196,11 @@ class MaxPool3d(_MaxPool):
     spatial = 3
 
 
+def average(tape: Tape, x: Stored, shape: Shape) -> Stored:
+    """An average pool: backward needs what went in."""
+    return tape.kernel(shape, x, saves=[x], strides=tape.suggested(x, shape))
+
+
 class _AvgPool(_Pool):
     """What the three average pools share."""
 
@@ -181,6 +212,23 @@ class _AvgPool(_Pool):
     )
     ceil_mode = flag(False, doc="round the output's size up, not down")
     count_include_pad = flag(True, doc="padding counts in the average")
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        if self.padding != "tf_same":
+            return super().memory(tape, x)
+        # The sum of each window is divided by how many of its places lie inside.
+        inside = tape.new((1, 1, *x.shape[2:]), "places inside")
+        pooled = self._padded_average(tape, x, tape.output)
+        counts = self._padded_average(tape, inside, (1, 1, *tape.output[2:]))
+        return tape.divide(pooled, counts)
+
+    def _padded_average(self, tape: Tape, x: Stored, shape: Shape) -> Stored:
+        padded = same_padded(tape, self, x)
+        out = average(tape, padded, shape)
+        if padded is not x:
+            tape.drop(padded)
+        return out
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         tf_same = self.padding == "tf_same"
@@ -279,6 +327,21 @@ class _LPPool(_Pool):
         if self.norm_type == 0:
             raise LayerError("norm_type must not be 0", argument="norm_type")
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        """torch/nn/functional.py, lp_pool2d: (sign(y) · relu(|y|) · places)^(1/p), y = pool(xᵖ)."""
+        powers = tape.power(inputs[0])
+        pooled = average(tape, powers, tape.output)
+        tape.drop(powers)
+        sign = tape.pointwise(pooled)
+        size = tape.absolute(pooled)
+        positive = tape.pointwise(size, saves=[OUTPUT])
+        tape.drop(size)
+        signed = tape.multiply(sign, positive)
+        tape.drop(sign, positive)
+        total = tape.pointwise(signed)
+        tape.drop(signed)
+        return tape.power(total)
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(
             self.norm_type, self.kernel_size, self.stride, self.ceil_mode
@@ -321,6 +384,13 @@ class LPPool3d(_LPPool):
         return [*super().conditions(*shapes), *kernel_within(self, shapes[0])]
 
 
+def adaptive_average(tape: Tape, x: Stored) -> Stored:
+    """To a single value by the mean, whose backward needs nothing; else as an average pool."""
+    if all([isinstance(size, int) and size == 1 for size in tape.output[2:]]):
+        return tape.mean(x, tape.output)
+    return average(tape, x, tape.output)
+
+
 class _AdaptivePool(Op):
     """What pools to a fixed size share. Output i reads the rows ⌊i·W/o⌋ … ⌈(i + 1)·W/o⌉ − 1."""
 
@@ -354,6 +424,9 @@ class _AdaptivePool(Op):
             Window(1) if wanted is None else adaptive_window(size, wanted)
             for size, wanted in zip(shapes[0][2:], self.output_size, strict=True)
         ]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return adaptive_average(tape, inputs[0])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(self.output_size)
@@ -409,11 +482,14 @@ class AdaptiveAvgPool3d(_AdaptivePool):
 class _AdaptiveMaxPool(_AdaptivePool):
     """What max pools to a fixed size share."""
 
-    return_indices = flag(False, doc="false: a layer has one output")
+    return_indices = flag(False, doc="no other value is taken: a layer has one output")
 
     def prepare(self) -> None:
         super().prepare()
         _refuse_indices(self)
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return largest(tape, inputs[0])
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
@@ -466,6 +542,14 @@ class DepthMaxPool(Op):
         return [
             Condition("divisible", shapes[0][1], self.kernel_size, f"{self.name()}: the channels")
         ]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        n, channels, *spatial = x.shape
+        k = self.kernel_size
+        groups = tape.reshape(x, (n, channels // k, k, *spatial))
+        places = tape.new(tape.output, "indices", width=INT64)
+        return tape.kernel(tape.output, groups, saves=[places])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.DepthMaxPool(self.kernel_size)

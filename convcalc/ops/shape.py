@@ -544,7 +544,7 @@ class _Upsample(Op):
     layout = "channels"
 
     size = lengths(None, single=True, doc="what comes out; size or scale_factor, not both")
-    scale_factor = scale(None, doc="one factor, or one for each axis")
+    scale_factor = scale(None, doc="what comes out over what flows in; a ratio such as 3/2")
 
     #: What a layer does that has no such argument.
     mode: Any = "nearest"

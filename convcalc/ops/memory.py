@@ -1,0 +1,612 @@
+"""The memory facet of a layer: which kernels PyTorch runs for it, what each allocates and keeps.
+
+An op's `memory` does with a `Tape` what its PyTorch module does with tensors, kernel by kernel. The
+tape writes down what that means for memory: which storages come to life, which of them the autograd
+graph keeps for backward, and what each of its nodes allocates when backward reaches it.
+
+    def memory(self, tape, x):                    # Softsign: x / (1 + |x|)
+        size = tape.absolute(x)
+        below = tape.pointwise(size)              # 1 + …
+        tape.drop(size)
+        return tape.divide(x, below)
+
+Most layers are one kernel and need no more than `Op.memory`. The rules were measured with PyTorch
+2.13 on the CPU, and the tests measure every one of them again. A kernel's own temporaries (copies
+to another layout, unfolded columns) are no tensors and do not count.
+"""
+
+from __future__ import annotations
+
+from convcalc.integers import minimum, product
+from convcalc.ops import strides as lay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import TypeAlias
+
+    from convcalc.integers import Size
+    from convcalc.ops.base import Shape, Tensor
+    from convcalc.ops.strides import Strides
+
+    #: One gradient of a node: kind, target, bytes, strides or view.
+    Step: TypeAlias = tuple[int, int, Size, Strides | "View"]
+    Made: TypeAlias = int | "View"
+
+INT64 = 8
+FLOAT32 = 4
+BOOL = 1
+
+#: What a node of the autograd graph makes for an edge: a tensor of the edge's shape; one of the
+#: output's shape, which is then summed to the edge's; the incoming gradient itself (summed, too, where
+#: the shapes differ); a view of it.
+NEW, FULL, SAME, VIEW = range(4)
+
+#: Targets of gradients: nobody; parameter p is FIRST_PARAMETER − p.
+NOBODY = -1
+FIRST_PARAMETER = -2
+#: The storage of parameters and buffers: none that counts.
+WEIGHTS = -1
+
+
+class View:
+    """A gradient that is a view of the incoming one, or a copy where no view will do.
+
+    strides_of: strides of the incoming gradient → (whether a view will do, the view's strides).
+    """
+
+    __slots__ = ("dense", "shape", "strides", "strides_of", "views")
+
+    def __init__(self, shape: Shape, strides_of: Callable[[Strides], tuple[bool, Strides]]) -> None:
+        self.shape = shape
+        self.strides_of = strides_of
+        # What holds where the incoming gradient is contiguous, as nearly always.
+        self.views, self.strides = strides_of(None)
+        self.dense = lay.is_dense(shape, self.strides)
+
+
+class Stored:
+    """A tensor: its shape and strides, and the number of the storage in which it lies.
+
+    node: the target of its gradient, NOBODY where it takes no part in it.
+    """
+
+    __slots__ = ("node", "shape", "store", "strides", "width")
+
+    def __init__(
+        self, shape: Shape, store: int, width: int, strides: Strides = None, node: int = NOBODY
+    ) -> None:
+        self.shape = shape
+        self.store = store
+        self.width = width
+        self.strides = strides
+        self.node = node
+
+    @property
+    def needs(self) -> bool:
+        """Whether a gradient must reach it."""
+        return self.node != NOBODY
+
+    @property
+    def bytes(self) -> Size:
+        """Of the tensor; its storage may be larger."""
+        return product(self.shape) * self.width
+
+
+#: Among what a kernel saves: its own output.
+OUTPUT = Stored((), WEIGHTS, 0)
+
+
+class Kernel:
+    """A node of the autograd graph, as backward runs it.
+
+    plan: the gradients that it makes, in order. peak: the most bytes of gradients and temporaries
+    at once, above what lives before. saved: storages that it keeps until it has run. ports: how many
+    outputs it has, where there are several.
+    """
+
+    __slots__ = ("peak", "plan", "ports", "saved")
+
+    def __init__(
+        self, plan: Iterable[Step], peak: Size, saved: Iterable[int], ports: int = 0
+    ) -> None:
+        self.plan = tuple(plan)
+        self.peak = peak
+        self.saved = tuple(saved)
+        self.ports = ports
+
+
+class Trace:
+    """What a layer does to memory in one pass.
+
+    Storages are numbered: first those of its inputs, then the `new` ones that outlive the layer
+    (their bytes). Targets of gradients likewise: first its inputs, then its nodes.
+
+    peak: the most bytes that live at once, above what lives before. out: the output's storage.
+    strides, node: the output's. kept: storages that backward needs, each once; names: what they are.
+    nodes: in the order of creation; after one with several outputs a None for each of these.
+    """
+
+    __slots__ = ("kept", "names", "new", "node", "nodes", "out", "peak", "strides")
+
+    def __init__(
+        self,
+        peak: Size,
+        new: tuple[Size, ...],
+        out: Stored,
+        nodes: Iterable[Kernel | None],
+        kept: Iterable[int],
+        names: Iterable[str],
+    ) -> None:
+        self.peak = peak
+        self.new = new
+        self.out = out.store
+        self.strides = out.strides
+        self.node = out.node
+        self.nodes = tuple(nodes)
+        self.kept = tuple(kept)
+        self.names = tuple(names)
+
+
+class Tape:
+    """Writes down what PyTorch does for one layer.
+
+    output: the output's shape. inputs: (shape, strides, whether it needs a gradient) of each.
+    weights: the layer's parameters; trains: whether they get gradients. training: the module's mode.
+    width: bytes of an element. exact: all sizes are ints; otherwise no peak is told.
+    """
+
+    def __init__(
+        self,
+        output: Shape,
+        inputs: Sequence[tuple[Shape, Strides, bool]],
+        weights: Sequence[Tensor],
+        *,
+        trains: bool,
+        training: bool,
+        cuda: bool,
+        width: int,
+        exact: bool,
+    ) -> None:
+        self.output = output
+        self.training = training
+        self.cuda = cuda
+        self.width = width
+        self.inputs = [
+            Stored(shape, number, width, strides, number if needs else NOBODY)
+            for number, (shape, strides, needs) in enumerate(inputs)
+        ]
+        self.weights = [
+            Stored(t.shape, WEIGHTS, width, None, FIRST_PARAMETER - number if trains else NOBODY)
+            for number, t in enumerate(weights)
+        ]
+        self._exact = exact
+        self._given = len(self.inputs)
+        # Of each storage made here: its bytes, how many tensors lie in it, what it is.
+        self._sizes: list[Size] = []
+        self._holders: list[int] = []
+        self._names: list[str] = []
+        self._kept: dict[int, None] = {}
+        self._nodes: list[Kernel | None] = []
+        self._live: Size = 0
+        self._peak: Size = 0
+
+    @property
+    def statistics(self) -> int:
+        """Bytes of an element of the statistics of a normalisation: no halves on a GPU."""
+        return max(self.width, FLOAT32) if self.cuda else self.width
+
+    # ------------------------------------------------------------------ storages
+
+    def new(
+        self,
+        shape: Shape,
+        name: str,
+        *,
+        width: int | None = None,
+        strides: Strides = None,
+        storage: Size | None = None,
+    ) -> Stored:
+        """A new tensor that no gradient reaches: indices, statistics, noise."""
+        width = self.width if width is None else width
+        size = product(shape) * width if storage is None else storage
+        self._sizes.append(size)
+        self._holders.append(1)
+        self._names.append(name)
+        if self._exact:
+            self._live = self._live + size
+            if self._live > self._peak:
+                self._peak = self._live
+        return Stored(shape, self._given + len(self._sizes) - 1, width, strides)
+
+    def drop(self, *values: Stored) -> None:
+        """These tensors go, as a variable does that is overwritten; all others when the layer is done."""
+        for value in values:
+            index = value.store - self._given
+            if index >= 0:
+                self._holders[index] -= 1
+                if self._exact and not self._holders[index] and value.store not in self._kept:
+                    self._live = self._live - self._sizes[index]
+
+    def finish(self, out: Stored) -> Trace:
+        """The trace of a layer with that output."""
+        given = self._given
+        lasting = [
+            store
+            for store in range(given, given + len(self._sizes))
+            if store in self._kept or store == out.store
+        ]
+        renamed = {store: given + place for place, store in enumerate(lasting)}
+        renamed.update((store, store) for store in range(given))
+        for node in self._nodes:
+            if node is not None:
+                node.saved = tuple([renamed[store] for store in node.saved])
+        names = ["output" if s == out.store else self._name(s) for s in self._kept]
+        out.store = renamed[out.store]
+        return Trace(
+            self._peak,
+            tuple([self._sizes[store - given] for store in lasting]),
+            out,
+            self._nodes,
+            [renamed[store] for store in self._kept],
+            names,
+        )
+
+    def _name(self, store: int) -> str:
+        if store >= self._given:
+            return self._names[store - self._given]
+        return "input" if self._given == 1 else f"input {store + 1}"
+
+    # ------------------------------------------------------------------ kernels
+
+    def kernel(
+        self,
+        shape: Shape,
+        *edges: Stored,
+        saves: Iterable[Stored] = (),
+        makes: Sequence[Made] | None = None,
+        scratch: Sequence[int] | None = None,
+        first: int | None = None,
+        extra: Size = 0,
+        inplace: Stored | None = None,
+        strides: Strides = None,
+        contiguous: bool = False,
+        storage: Size | None = None,
+        name: str = "intermediate",
+    ) -> Stored:
+        """A kernel with one output.
+
+        edges: what its output is differentiated by, in PyTorch's order.
+        saves: what it keeps for backward if a gradient is needed: inputs, extras, OUTPUT.
+        makes: the gradient of each edge; NEW where not given.
+        scratch: temporaries of each gradient's formula, counted in tensors of what the formula makes.
+        first: the edge whose formula is computed first, where that is not the order of the edges.
+        extra: bytes of other temporaries, alive while the formulas are computed.
+        inplace: the value that the kernel overwrites. contiguous: so are new gradients, whatever the
+            edges are. storage: bytes of the output's storage, where it is larger.
+        """
+        if inplace is None:
+            width = edges[0].width if edges else self.width
+            out = self.new(shape, name, width=width, strides=strides, storage=storage)
+        else:
+            out = self._alias(inplace, shape, inplace.strides)
+        out.node = self._node(out, edges, saves, makes, scratch, first, extra, contiguous)
+        return out
+
+    def view(self, x: Stored, shape: Shape, strides: Strides, makes: Made) -> Stored:
+        """A tensor in the storage of x. makes: x's gradient."""
+        out = self._alias(x, shape, strides)
+        out.node = self._node(out, [x], makes=[makes])
+        return out
+
+    def split(self, x: Stored, lengths: Sequence[Size], axis: int) -> list[Stored]:
+        """Views of x, one after another along an axis; the gradients of all come back as one."""
+        shapes = [(*x.shape[:axis], length, *x.shape[axis + 1 :]) for length in lengths]
+        return self._parts(x, [(s, lay.narrowed(x.shape, x.strides, s)) for s in shapes])
+
+    def unbind(self, x: Stored, axis: int) -> list[Stored]:
+        """Every entry of an axis as a view; the gradients of all come back as one."""
+        strides = lay.contiguous(x.shape) if x.strides is None else x.strides
+        shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+        part = lay.simplest(shape, (*strides[:axis], *strides[axis + 1 :]))
+        return self._parts(x, [(shape, part)] * lay.number(x.shape[axis]))
+
+    def _parts(self, x: Stored, parts: Sequence[tuple[Shape, Strides]]) -> list[Stored]:
+        outs = [self._alias(x, shape, strides) for shape, strides in parts]
+        node = self._node(x, [x], contiguous=True, ports=len(outs))
+        if node != NOBODY:
+            for number, out in enumerate(outs):
+                self._nodes.append(None)
+                out.node = node + 1 + number
+        return outs
+
+    def _alias(self, x: Stored, shape: Shape, strides: Strides) -> Stored:
+        if x.store >= self._given:
+            self._holders[x.store - self._given] += 1
+        return Stored(shape, x.store, x.width, strides)
+
+    def _node(
+        self,
+        out: Stored,
+        edges: Sequence[Stored],
+        saves: Iterable[Stored] = (),
+        makes: Sequence[Made] | None = None,
+        scratch: Sequence[int] | None = None,
+        first: int | None = None,
+        extra: Size = 0,
+        contiguous: bool = False,
+        ports: int = 0,
+    ) -> int:
+        """Add the node of the autograd graph, where a gradient is needed; the output's target."""
+        plan: list[Step] = []
+        formulas: list[tuple[int, Size, Size, bool]] = []
+        for number, edge in enumerate(edges):
+            if edge.node == NOBODY:
+                continue
+            made = NEW if makes is None else makes[number]
+            if isinstance(made, View):
+                plan.append((VIEW, edge.node, edge.bytes, made))
+                continue
+            summed = made != NEW and not lay.same(edge.shape, out.shape)
+            if made == SAME and not summed:
+                plan.append((SAME, edge.node, 0, None))
+                continue
+            own = None
+            if edge.strides is not None and not contiguous:
+                own = edge.strides if lay.is_dense(edge.shape, edge.strides) else None
+            plan.append((NEW, edge.node, edge.bytes, own))
+            full = product(out.shape) * edge.width if made == FULL else edge.bytes
+            formulas.append((number, 0 if made == SAME else full, edge.bytes, summed))
+        if not plan:
+            return NOBODY
+        saved = []
+        for value in saves:
+            store = out.store if value is OUTPUT else value.store
+            if store != WEIGHTS:
+                self._kept[store] = None
+                saved.append(store)
+        peak = _worst(formulas, scratch, first, extra) if self._exact else 0
+        self._nodes.append(Kernel(plan, peak, saved, ports))
+        return self._given + len(self._nodes) - 1
+
+    # ------------------------------------------------------------------ elementwise
+
+    def pointwise(
+        self,
+        x: Stored,
+        *,
+        saves: Iterable[Stored] = (),
+        inplace: bool = False,
+        scratch: int = 0,
+        name: str = "intermediate",
+    ) -> Stored:
+        """f(x), each value by itself, with one new gradient."""
+        return self.kernel(
+            x.shape,
+            x,
+            saves=saves,
+            scratch=[scratch],
+            inplace=x if inplace else None,
+            strides=lay.pointwise(x.shape, [(x.shape, x.strides)]),
+            name=name,
+        )
+
+    def shifted(self, x: Stored) -> Stored:
+        """x plus a number: the gradient passes."""
+        strides = lay.pointwise(x.shape, [(x.shape, x.strides)])
+        return self.kernel(x.shape, x, makes=[SAME], strides=strides)
+
+    def absolute(self, x: Stored) -> Stored:
+        """|x|; backward: grad · sgn(x)."""
+        return self.pointwise(x, saves=[x], scratch=1)
+
+    def power(self, x: Stored) -> Stored:
+        """x to a number; backward: grad · (exponent · x^(exponent − 1))."""
+        return self.pointwise(x, saves=[x], scratch=2)
+
+    def _both(self, a: Stored, b: Stored) -> tuple[Shape, Strides]:
+        """Shape and strides of an elementwise kernel of two; either may broadcast."""
+        shape = lay.broadcast(a.shape, b.shape)
+        if a.strides is None and b.strides is None:
+            return shape, None
+        return shape, lay.pointwise(shape, [(a.shape, a.strides), (b.shape, b.strides)])
+
+    def add(self, a: Stored, b: Stored) -> Stored:
+        """a + b: both get the incoming gradient."""
+        shape, strides = self._both(a, b)
+        return self.kernel(shape, a, b, makes=[SAME, SAME], strides=strides)
+
+    def subtract(self, a: Stored, b: Stored) -> Stored:
+        """a − b: b gets the negative of the incoming gradient."""
+        shape, strides = self._both(a, b)
+        return self.kernel(shape, a, b, makes=[SAME, FULL], strides=strides)
+
+    def multiply(self, a: Stored, b: Stored, *, inplace: bool = False) -> Stored:
+        """a · b: each is kept if the other needs a gradient; products in full size, then sums."""
+        shape, strides = self._both(a, b)
+        saves = [value for value, other in ((a, b), (b, a)) if other.needs]
+        return self.kernel(
+            shape,
+            a,
+            b,
+            saves=saves,
+            makes=[FULL, FULL],
+            inplace=a if inplace else None,
+            strides=strides,
+        )
+
+    def divide(self, a: Stored, b: Stored) -> Stored:
+        """a / b; backward: −grad · ((a/b)/b) first, then grad / b."""
+        shape, strides = self._both(a, b)
+        saves = [a, b] if b.needs else [b]
+        return self.kernel(
+            shape, a, b, saves=saves, makes=[FULL, FULL], scratch=[0, 3], first=1, strides=strides
+        )
+
+    def dropout(
+        self, x: Stored, p: float, noise: Shape | None = None, *, inplace: bool = False
+    ) -> Stored:
+        """x times noise, in x's shape where no other is given; x itself in evaluation.
+
+        On a GPU noise of x's own shape is a mask of bytes, unless x is overwritten.
+        Source: aten/src/ATen/native/Dropout.cpp.
+        """
+        if not self.training or p == 0:
+            return x
+        if p == 1:  # x · 0, for which one number is enough
+            return self.multiply(x, self.new((), "noise"), inplace=inplace)
+        if self.cuda and noise is None and not inplace:
+            return self.pointwise(x, saves=[self.new(x.shape, "mask", width=BOOL)])
+        shape = x.shape if noise is None else noise
+        return self.multiply(x, self.new(shape, "noise"), inplace=inplace)
+
+    # ------------------------------------------------------------------ shapes and places
+
+    @staticmethod
+    def suggested(x: Stored, shape: Shape) -> Strides:
+        """Strides of what comes of maps: channels last where they flow in so, else contiguous."""
+        if lay.is_channels_last(x.shape, x.strides) and len(shape) == len(x.shape):
+            return lay.channels_last(shape)
+        return None
+
+    def reshape(self, x: Stored, shape: Shape) -> Stored:
+        """Other axes over the same elements: a view, or a copy where the strides forbid it."""
+        before = x.shape
+        back = View(before, lambda strides: lay.reshaped(shape, strides, before))
+        views, strides = lay.reshaped(before, x.strides, shape)
+        if views:
+            return self.view(x, shape, strides, back)
+        return self.kernel(shape, x, makes=[back])
+
+    def permute(self, x: Stored, order: Sequence[int]) -> Stored:
+        """The axes in another order: a view."""
+        shape = tuple([x.shape[axis] for axis in order])
+        inverse = sorted(range(len(order)), key=order.__getitem__)
+        back = View(x.shape, lambda strides: (True, lay.permuted(shape, strides, inverse)))
+        return self.view(x, shape, lay.permuted(x.shape, x.strides, order), back)
+
+    def narrow(self, x: Stored, axis: int, length: Size) -> Stored:
+        """Some rows of an axis: a view. Its gradient comes back in x's size, zeros around it."""
+        shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
+        return self.view(x, shape, lay.narrowed(x.shape, x.strides, shape), NEW)
+
+    def select(self, x: Stored, axis: int) -> Stored:
+        """One entry of an axis, which goes: a view, with a gradient as of `narrow`."""
+        strides = lay.contiguous(x.shape) if x.strides is None else x.strides
+        shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+        return self.view(
+            x, shape, lay.simplest(shape, (*strides[:axis], *strides[axis + 1 :])), NEW
+        )
+
+    def total(self, x: Stored, axis: int) -> Stored:
+        """The sum along an axis, which goes; its gradient is stretched, a view."""
+
+        def stretched(strides: Strides) -> tuple[bool, Strides]:
+            full = lay.contiguous(shape) if strides is None else strides
+            return True, lay.simplest(x.shape, (*full[:axis], 0, *full[axis:]))
+
+        shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+        return self.kernel(shape, x, makes=[View(x.shape, stretched)])
+
+    def mean(self, x: Stored, shape: Shape) -> Stored:
+        """The mean over some axes; its gradient is divided in x's size."""
+        return self.kernel(shape, x)
+
+    def padded(self, x: Stored, shape: Shape) -> Stored:
+        """x with zeros around it; a copy as it lies where nothing is added."""
+        strides = x.strides if lay.same(shape, x.shape) else self.suggested(x, shape)
+        return self.kernel(shape, x, strides=strides, name="padded input")
+
+    def contiguous(self, x: Stored) -> Stored:
+        """x itself where it is contiguous, else a copy."""
+        if x.strides is None:
+            return x
+        return self.kernel(x.shape, x, makes=[SAME])
+
+    def concatenate(self, values: Sequence[Stored], shape: Shape) -> Stored:
+        """Values one after another; their gradients are views of the incoming one."""
+        makes = [_slice(value.shape, shape) for value in values]
+        first = values[0]
+        last = all(lay.is_channels_last(v.shape, v.strides) for v in values)
+        strides = lay.channels_last(shape) if last and first.strides is not None else None
+        return self.kernel(shape, *values, makes=makes, strides=strides)
+
+    def wrapped(self, x: Stored, before: Sequence[Size], after: Sequence[Size]) -> Stored:
+        """Circular padding: the middle, then each side, copied into one tensor.
+
+        Each copy's backward copies the whole gradient, and clears the stretch that was written.
+        Source: aten/src/ATen/native/PadNd.cpp, _pad_circular; torch/csrc/autograd/functions/tensor.cpp,
+        CopySlices.
+        """
+        rank = len(x.shape)
+        sides = list(zip(range(2, rank), before, after, strict=True))
+        sides.reverse()  # the last axis first
+        shape = list(x.shape)
+        middle = x
+        for axis, low, high in sides:
+            shape[axis] = x.shape[axis] + low + high
+            kept = x.shape[axis] + minimum(low, 0) + minimum(high, 0)
+            middle = self.narrow(middle, axis, kept)
+        out = self.new(tuple(shape), "padded input")
+        full = out.bytes
+        out.node = self._node(out, [middle], extra=full)
+        for axis, low, high in sides:
+            for length in (low, high):
+                if lay.number(length) > 0:
+                    stretch = self.narrow(out, axis, length)
+                    edges = [out, stretch]
+                    out = self._alias(out, out.shape, None)
+                    out.node = self._node(out, edges, scratch=[0, 1])
+        return out
+
+    # ------------------------------------------------------------------ products of matrices
+
+    def linear(self, x: Stored, weight: Stored, bias: Stored | None = None) -> Stored:
+        """x · weightᵀ + bias on the last axis, all rows at once; x is kept if the weight trains."""
+        rows = x.shape[:-1]
+        features = weight.shape[0]
+        flat = x if len(rows) == 1 else self.reshape(x, (product(rows), x.shape[-1]))
+        edges = [flat, weight] if bias is None else [flat, weight, bias]
+        saves = [flat] if weight.needs else []
+        out = self.kernel((flat.shape[0], features), *edges, saves=saves, makes=[NEW, NEW, SAME])
+        if len(rows) == 1:
+            return out
+        result = self.reshape(out, (*rows, features))
+        self.drop(flat, out)
+        return result
+
+    def matmul(self, a: Stored, b: Stored) -> Stored:
+        """A product of matrices, for each of the axes before the last two; both are kept."""
+        batch = product(a.shape[:-2])
+        left = self.reshape(a, (batch, *a.shape[-2:]))
+        right = self.reshape(b, (batch, *b.shape[-2:]))
+        saves = [value for value, other in ((left, b), (right, a)) if other.needs]
+        shape = (*left.shape[:2], right.shape[2])
+        out = self.kernel(shape, left, right, saves=saves, contiguous=True)
+        result = self.reshape(out, (*a.shape[:-1], b.shape[-1]))
+        self.drop(left, right, out)
+        return result
+
+
+def _slice(part: Shape, whole: Shape) -> View:
+    return View(part, lambda strides: (True, lay.narrowed(whole, strides, part)))
+
+
+def _worst(
+    formulas: Sequence[tuple[int, Size, Size, bool]],
+    scratch: Sequence[int] | None,
+    first: int | None,
+    extra: Size,
+) -> Size:
+    """The most bytes at once while a node computes its gradients, then sums them."""
+    live: Size = 0
+    peak: Size = extra
+    for number, full, _, _ in sorted(formulas, key=lambda f: f[0] != first):
+        live = live + full
+        own = full * scratch[number] if scratch is not None else 0
+        peak = max(peak, live + own + extra)
+    for _, full, size, summed in formulas:
+        if summed:
+            peak = max(peak, live + size)
+            live = live + size - full
+    return peak

@@ -1,0 +1,212 @@
+"""Where a tensor's elements lie in its storage: strides, as PyTorch keeps them.
+
+Memory needs them in three places: a reshape is a view or a copy, two gradients can be summed in
+place only if the first is dense, and a layer's output may lie channels last. None stands for
+contiguous strides (row after row), as nearly all tensors have.
+
+Between ints everything here is exact. Formulas are compared at a point where all sizes are large,
+so what is told of them holds in general position: not where a size is 1.
+"""
+
+from __future__ import annotations
+
+from convcalc.integers import Formula
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convcalc.integers import Size
+    from convcalc.ops.base import Shape
+
+    Strides = tuple[Size, ...] | None
+
+
+def number(size: Size) -> int:
+    """The size itself, or a formula's value at the point where formulas are compared."""
+    if isinstance(size, int):
+        return size
+    if isinstance(size, Formula):
+        from convcalc.integers.evaluation import probe_values
+
+        return probe_values(size)[0]
+    return 1 << 20  # arrays of sizes: all of them large
+
+
+def contiguous(shape: Shape) -> tuple[Size, ...]:
+    """The strides of a contiguous tensor."""
+    strides: list[Size] = []
+    step: Size = 1
+    for size in reversed(shape):
+        strides.append(step)
+        step = step * size
+    strides.reverse()
+    return tuple(strides)
+
+
+def simplest(shape: Shape, strides: Sequence[Size]) -> Strides:
+    """None where these strides are contiguous; axes of size 1 do not count."""
+    step = 1
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        length = number(size)
+        if length != 1:
+            if number(stride) != step:
+                return tuple(strides)
+            step *= length
+    return None
+
+
+def is_dense(shape: Shape, strides: Strides) -> bool:
+    """Whether every place of the stretch is taken, and by one element alone.
+
+    Source: c10/core/TensorImpl.h, compute_non_overlapping_and_dense.
+    """
+    if strides is None:
+        return True
+    step = 1
+    axes = ((number(n), number(s)) for n, s in zip(shape, strides, strict=True))
+    for stride, length in sorted((s, n) for n, s in axes if n != 1):
+        if stride != step:
+            return False
+        step *= length
+    return True
+
+
+def reshaped(shape: Shape, strides: Strides, wanted: Shape) -> tuple[bool, Strides]:
+    """Whether a reshape is a view, and the strides that it then has.
+
+    Source: aten/src/ATen/TensorUtils.cpp, computeStride_impl.
+    """
+    if strides is None:
+        return True, None
+    sizes = [number(s) for s in shape]
+    steps = [number(s) for s in strides]
+    # From the last axis on: stretches of axes that lie one after another, each cut into new axes.
+    result: list[Size] = [0] * len(wanted)
+    at = len(wanted) - 1
+    base = strides[-1] if strides else 1
+    stretch = taken = 1
+    for axis in range(len(shape) - 1, -1, -1):
+        stretch *= sizes[axis]
+        ends = axis == 0 or (
+            sizes[axis - 1] != 1 and steps[axis - 1] != stretch * number(base)
+        )
+        if not ends:
+            continue
+        step = base
+        while at >= 0 and (taken < stretch or number(wanted[at]) == 1):
+            result[at] = step
+            step = step * wanted[at]
+            taken *= number(wanted[at])
+            at -= 1
+        if taken != stretch:
+            return False, None
+        if axis > 0:
+            base = strides[axis - 1]
+            stretch = taken = 1
+    if at != -1:
+        return False, None
+    return True, simplest(wanted, result)
+
+
+def permuted(shape: Shape, strides: Strides, order: Sequence[int]) -> Strides:
+    """The strides of the axes in another order."""
+    full = contiguous(shape) if strides is None else strides
+    return simplest([shape[i] for i in order], [full[i] for i in order])  # type: ignore[arg-type]
+
+
+def narrowed(shape: Shape, strides: Strides, wanted: Shape) -> Strides:
+    """The strides of a part of a tensor: those of the whole."""
+    return simplest(wanted, contiguous(shape) if strides is None else strides)
+
+
+def pointwise(shape: Shape, operands: Sequence[tuple[Shape, Strides]]) -> Strides:
+    """The strides that an elementwise kernel gives its output.
+
+    The axes are sorted by the operands' strides, the first operand first; the output is dense in
+    that order. Source: aten/src/ATen/TensorIterator.cpp, reorder_dimensions.
+    """
+    if all(strides is None for _, strides in operands):
+        return None
+    rank = len(shape)
+    steps = []
+    for own, strides in operands:
+        full = contiguous(own) if strides is None else strides
+        spread = [0 if number(n) == 1 else number(s) for n, s in zip(own, full, strict=True)]
+        steps.append([0] * (rank - len(own)) + spread)
+    lengths = [number(s) for s in shape]
+
+    def after(one: int, other: int) -> int:
+        """1 where axis `one` must lie outside of `other`, -1 where inside, 0 where either may."""
+        for step in steps:
+            if step[one] == 0 or step[other] == 0:
+                continue
+            if step[one] != step[other]:
+                return 1 if step[one] > step[other] else -1
+            if lengths[one] > lengths[other]:
+                return 1
+        return 0
+
+    order = list(range(rank - 1, -1, -1))  # from the innermost axis out
+    for last in range(1, rank):
+        here = last
+        for before in range(last - 1, -1, -1):
+            verdict = after(order[before], order[here])
+            if verdict > 0:
+                order[before], order[here] = order[here], order[before]
+                here = before
+            elif verdict < 0:
+                break
+    return in_order(shape, order)
+
+
+def in_order(shape: Shape, order: Sequence[int]) -> Strides:
+    """Dense strides, the axes given from the innermost out."""
+    result: list[Size] = [0] * len(shape)
+    step: Size = 1
+    for axis in order:
+        result[axis] = step
+        step = step * shape[axis]
+    return simplest(shape, result)
+
+
+def channels_last(shape: Shape) -> Strides:
+    """The strides of channels last: all values of one place together."""
+    rank = len(shape)
+    return in_order(shape, [1, *range(rank - 1, 1, -1), 0])
+
+
+def is_channels_last(shape: Shape, strides: Strides) -> bool:
+    """Whether PyTorch takes the strides for channels last (four and five axes).
+
+    Source: c10/core/MemoryFormat.h, is_channels_last_strides_2d_s4.
+    """
+    if strides is None or len(shape) not in (4, 5):
+        return False
+    least = 0
+    for axis in (1, *range(len(shape) - 1, 1, -1), 0):
+        length, step = number(shape[axis]), number(strides[axis])
+        if step < least or length == 0 or (axis == 1 and step == 0):
+            return False
+        if axis == 0 and least == number(strides[1]):
+            return False  # N×1×1×1 and the like: either would do, and contiguous is meant
+        least = step * length if length > 1 else step
+    return True
+
+
+def same(one: Shape, other: Shape) -> bool:
+    """Whether two shapes are equal."""
+    return one is other or (
+        len(one) == len(other)
+        and all(a is b or number(a) == number(b) for a, b in zip(one, other, strict=True))
+    )
+
+
+def broadcast(one: Shape, other: Shape) -> Shape:
+    """The shape of an elementwise kernel of two values: axes of size 1 stretch."""
+    if one is other:
+        return one
+    rank = max(len(one), len(other))
+    one = (1,) * (rank - len(one)) + tuple(one)
+    other = (1,) * (rank - len(other)) + tuple(other)
+    return tuple([b if number(a) == 1 else a for a, b in zip(one, other, strict=True)])
