@@ -3,7 +3,8 @@
 `load_document` and `parse_document` read a design, `Document.build` unrolls it. The modules, in the
 order in which a text goes through them: `reader` (YAML events → nodes), `parsing` (nodes → a
 `Design`, with `expressions` and `figures` for what stands in scalars), `checks` (names, signatures,
-cycles), `interpreter` (steps → layers of a graph, with `evaluation` and `values` for expressions).
+cycles), `interpreter` (steps → layers of a graph, with `evaluation`, `calls` and `values` for what
+stands in expressions). `schema` is for editors.
 """
 
 from convcalc.language.document import Document, load_document, parse_document

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from convcalc.language.evaluation import (
+from convcalc.language.calls import (
     builtin_faults,
     signature_faults,
     unknown_attribute,

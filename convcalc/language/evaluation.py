@@ -7,10 +7,20 @@ parameters, then vars, blocks, layers, functions, and last the words that layers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from convcalc.errors import LayerError
 from convcalc.graph import MAX_NODES, Value
+from convcalc.language.calls import (
+    argument_span,
+    builtin_faults,
+    check_part,
+    not_callable,
+    signature_faults,
+    unknown_attribute,
+    unknown_name,
+    words,
+)
 from convcalc.language.expressions import (
     Attribute,
     BrokenExpr,
@@ -26,10 +36,8 @@ from convcalc.language.expressions import (
     Parameter,
     Ternary,
     Unary,
-    yaml_boolean,
 )
-from convcalc.language.faults import Absorbed, Exhausted, Fault, Help, did_you_mean
-from convcalc.language.foreign import argument_help, layer_help
+from convcalc.language.faults import Absorbed, Exhausted, Fault
 from convcalc.language.steps import Block, Definition
 from convcalc.language.values import (
     POISON,
@@ -48,13 +56,12 @@ from convcalc.language.values import (
     large,
     make_list,
     negate,
-    normal,
     pick,
     show,
     truth,
 )
 from convcalc.ops.arguments import Like
-from convcalc.ops.base import REGISTRY, Op
+from convcalc.ops.base import Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,17 +75,6 @@ MOST_WORK = 120_000
 #: the expression within the innermost one takes some 300 more at the worst.
 MOST_FRAMES = 350
 
-#: The bare words that some layer takes.
-WORDS: frozenset[str] = frozenset()
-
-
-def words() -> frozenset[str]:
-    """The bare words that some layer takes."""
-    global WORDS
-    if not WORDS:
-        WORDS = frozenset(w for op in REGISTRY.values() for a in op.arguments for w in a.words)
-    return WORDS
-
 
 class Scope:
     """Names and their values. frame: the scope of the block or network that this one is part of."""
@@ -89,16 +85,6 @@ class Scope:
         self.names = names
         self.parent = parent
         self.frame: Scope = parent.frame if inner and parent is not None else self
-
-    def find(self, name: str) -> Any:
-        """The value of a name; raises KeyError."""
-        scope: Scope | None = self
-        while scope is not None:
-            names = scope.names
-            if name in names:
-                return names[name]
-            scope = scope.parent
-        raise KeyError(name)
 
     def all_names(self) -> list[str]:
         """Every name that has a value here, the nearest first."""
@@ -498,227 +484,6 @@ class Evaluator:
         return tuple(reversed(found))
 
 
-# --------------------------------------------------------------------------------- faults
-
-
-def unknown_name(expr: Name, known: Callable[[], list[str]]) -> Fault:
-    """A name that nothing defines, with what was most likely meant among the known ones."""
-    name = expr.name
-    message = f"there is no {'layer or block' if name[0].isupper() else 'value'} {name!r}"
-    boolean = yaml_boolean(name)
-    help: Help = layer_help(name)
-    if boolean is not None and help is None:
-        help = f"write {boolean}: there are true and false"
-    if name in ("add", "mul", "concat", "residual", "split"):
-        help = f"{name}: is a step of its own, with its branches on the lines below it"
-    if help is None and name.isupper() and len(name) <= 2:
-        help = "a free size can only stand in input:; structure cannot depend on it"
-    if help is None:
-        words_too = [] if name[0].isupper() else sorted(words())
-
-        def help() -> str | None:
-            return did_you_mean(name, [*words_too, *known()])
-
-    return Fault(message, expr.start, expr.end, help)
-
-
-def unknown_attribute(expr: Attribute) -> Fault:
-    sizes = ("shape", "size", "height", "width", "length", "depth", "batch", "h", "w", "n")
-    if expr.name.lower() in sizes:
-        message = (
-            f"no expression can read .{expr.name}: structure never depends on the input's size"
-        )
-        help = "only .channels can be read; a var can hold a number"
-    else:
-        message = f"a value has no .{expr.name}"
-        help = did_you_mean(expr.name, ["channels"]) or "only .channels can be read"
-    return Fault(message, expr.name_start, expr.end, help)
-
-
-def not_callable(expr: Call, callee: Any) -> Fault:
-    name = expr.callee.name
-    if isinstance(callee, (OpLayer, BlockLayer)):
-        message, help = (
-            f"{name} is {kind(callee)}, which has its arguments already",
-            f"write {name}",
-        )
-    elif isinstance(callee, Family):
-        message, help = f"{name} is {kind(callee)}", f"write {name}[…]"
-    else:
-        message, help = f"{name} is {kind(callee)} and cannot be called", None
-        if kind(callee).startswith("the number"):
-            help = f"write {name} * (…) to multiply"
-    return Fault(message, expr.callee.start, expr.callee.end, help)
-
-
-def check_part(value: Any, part: Expr, first: bool) -> None:
-    """Whether a value can stand in a chain: a layer anywhere, a named output at the beginning."""
-    if is_layer(value):
-        return
-    if isinstance(value, Value):
-        if first:
-            return
-        raise Fault(
-            "a named output can only begin a chain: what flows before it would be lost",
-            part.start,
-            part.end,
-            "use add: or concat: to join the two",
-        )
-    if isinstance(value, Family):
-        raise Fault(f"which {value.name}?", part.start, part.end, f"write {value.name}[index]")
-    help = None
-    if isinstance(value, str):
-        help = did_you_mean(value, REGISTRY)
-    elif isinstance(value, tuple):
-        help = "join steps with ->"
-    raise Fault(f"a chain is made of layers; this is {kind(value)}", part.start, part.end, help)
-
-
-def argument_span(
-    cls: type[Op], expr: Call, name: str | None, otherwise: tuple[int, int] | None = None
-) -> tuple[int, int]:
-    """Where an argument stands in a call; the layer's name (or `otherwise`) if it was not given."""
-    for keyword in expr.named:
-        if keyword.name == name:
-            return keyword.value.start, keyword.value.end
-    for argument, value in zip(cls.arguments, expr.positional, strict=False):
-        if argument.name == name:
-            return value.start, value.end
-    return otherwise or (expr.callee.start, expr.callee.end)
-
-
-def _names(callee: Block | Definition | type[Op]) -> list[tuple[str, bool]]:
-    """Every parameter, and whether it must be given."""
-    if isinstance(callee, (Block, Definition)):
-        return [(p.name, p.default is None) for p in callee.parameters or ()]
-    return [(a.name, a.required) for a in callee.arguments]
-
-
-def signature_faults(callee: Block | Definition | type[Op], expr: Call) -> Iterator[Fault]:
-    """What in a call does not fit the names and number of its parameters."""
-    parameters = _names(callee)
-    names = [name for name, _ in parameters]
-    is_op = not isinstance(callee, (Block, Definition))
-    label = expr.callee.name if not isinstance(callee, type) else callee.__name__
-    most, inferred = len(names), ""
-    if isinstance(callee, type):
-        inferred = callee.inferred
-        if callee.positional is not None:
-            most = callee.positional
-    if len(expr.positional) > most:
-        extra = expr.positional[most]
-        yield (
-            Fault(
-                *_too_many(label, most, len(expr.positional), callee, expr),
-            )
-            if is_op and inferred
-            else Fault(
-                f"{label} takes {_count(most)}, not {len(expr.positional)}",
-                extra.start,
-                expr.positional[-1].end,
-                f"write {_signature(callee)}",
-            )
-        )
-        return
-    given = set(names[: len(expr.positional)])
-    for keyword in expr.named:
-        name = keyword.name
-        if name in given:
-            help = None
-            if inferred and len(expr.positional) >= 2:
-                help = f"{inferred} is taken from what flows in: leave it away"
-            yield Fault(f"{label} gets {name!r} twice", keyword.start, keyword.end, help)
-        elif name in names or (inferred and name == inferred):
-            given.add(name)
-        else:
-            yield _unknown_argument(callee, label, name, keyword.start, keyword.end)
-            return
-    missing = [name for name, required in parameters if required and name not in given]
-    if missing:
-        yield Fault(
-            f"{label} needs {' and '.join(missing)}",
-            expr.callee.start,
-            expr.callee.end,
-            f"write {_signature(callee)}",
-        )
-
-
-def _unknown_argument(
-    callee: Block | Definition | type[Op], label: str, name: str, start: int, end: int
-) -> Fault:
-    def help() -> str:
-        names = [known for known, _ in _names(callee)]
-        foreign = None
-        if isinstance(callee, type):
-            names += [callee.inferred] if callee.inferred else []
-            foreign = argument_help(name, label, names)
-        return foreign or did_you_mean(name, names) or f"write {_signature(callee)}"
-
-    return Fault(f"{label} has no argument {name!r}", start, end, help)
-
-
-def _count(most: int) -> str:
-    if most == 0:
-        return "no arguments"
-    return f"{most} argument{'s' if most > 1 else ''} by position"
-
-
-def _too_many(
-    label: str, most: int, count: int, callee: Any, expr: Call
-) -> tuple[str, int, int, str]:
-    """More arguments by position than a layer takes: most likely a pasted torch.nn call."""
-    message = f"{label} takes {'at most ' if most else ''}{_count(most)}, not {count}"
-    start, end = expr.positional[0].start, expr.positional[-1].end
-    help = f"{callee.inferred} is taken from what flows in; write {callee.signature()}"
-    names = [a.name for a in callee.arguments]
-    at = callee.inferred_at
-    rest = [*expr.positional[:at], *expr.positional[at + 1 :]]
-    texts = [_literal(e) for e in rest]
-    if len(rest) <= len(names) and "" not in texts:
-        written = texts[:most] + [f"{n}={t}" for n, t in zip(names, texts, strict=False)][most:]
-        call = f"{label}({', '.join(written)})" if written else label
-        help = f"in a torch.nn call that is {callee.inferred}, which is inferred here; write {call}"
-        if at < len(expr.positional):
-            start, end = expr.positional[at].start, expr.positional[at].end
-    return message, start, end, help
-
-
-def _literal(expr: Expr) -> str:
-    """A literal as one writes it; empty for other expressions."""
-    if isinstance(expr, Literal):
-        return show(expr.value)
-    return f"{expr.digits}e{expr.exponent}" if isinstance(expr, Decimal) else ""
-
-
-def _signature(callee: Block | Definition | type[Op]) -> str:
-    if isinstance(callee, type):
-        return callee.signature()
-    parts = [p.name if p.default is None else f"{p.name}=…" for p in callee.parameters or ()]
-    return f"{callee.name}({', '.join(parts)})" if parts else callee.name
-
-
-def builtin_faults(callee: Builtin, expr: Call) -> Iterator[Fault]:
-    """What in a call of a function of the language does not fit it."""
-    least, most = callee.arity
-    count = len(expr.positional)
-    if expr.named:
-        keyword = expr.named[0]
-        yield Fault(
-            f"{callee.name} takes no arguments by name", keyword.start, keyword.end, "leave it away"
-        )
-    if count < least or (most is not None and count > most):
-        wanted = f"{least}" if least == most else f"{least} or more"
-        if most is not None and most > least:
-            wanted = f"{least} to {most}"
-        plural = "" if wanted == "1" else "s"
-        yield Fault(
-            f"{callee.name} takes {wanted} argument{plural}, not {count}", expr.start, expr.end
-        )
-
-
-# --------------------------------------------------------------------------------- ops
-
-
 def _whole_lists(values: tuple[Any, ...]) -> bool:
     """Whether all lists among them hold whole numbers alone: equal ones are then the same."""
     return all(
@@ -745,17 +510,3 @@ def _pasted_kernel(cls: type[Op], positional: list[Any]) -> int:
     if kernel >= 6 and stride >= 3 and stride % 2:
         return kernel
     return 0
-
-
-__all__ = [
-    "MOST_REPEATS",
-    "Evaluator",
-    "Scope",
-    "builtin_faults",
-    "check_part",
-    "normal",
-    "not_callable",
-    "signature_faults",
-    "unknown_attribute",
-    "unknown_name",
-]

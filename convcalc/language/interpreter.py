@@ -11,14 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from convcalc.errors import LayerError, Place, Problem
 from convcalc.graph import MAX_NODES, Graph, GraphBuilder, Value, context_notes
-from convcalc.language.evaluation import (
-    MOST_REPEATS,
-    MOST_WORK,
-    Evaluator,
-    Scope,
-    argument_span,
-    check_part,
-)
+from convcalc.language.calls import argument_span, check_part
+from convcalc.language.evaluation import MOST_REPEATS, MOST_WORK, Evaluator, Scope
 from convcalc.language.expressions import Binding, Chain, Expr, ListExpr
 from convcalc.language.faults import Absorbed, Exhausted, Fault, Problems, Text
 from convcalc.language.figures import Claim

@@ -125,11 +125,6 @@ class Builtin:
         self.arity = arity
 
 
-def is_op(value: object) -> bool:
-    """A layer's class: a layer that was not called."""
-    return isinstance(value, type)
-
-
 def is_layer(value: object) -> bool:
     """Whether a value can be flowed through."""
     return isinstance(value, (type, OpLayer, BlockLayer, Block, Repeat, ChainLayer))
