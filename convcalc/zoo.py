@@ -26,10 +26,13 @@ def names() -> list[str]:
 
 
 def path(name: str) -> str | None:
-    """The file of the network of that name, with or without ".yaml"; None where there is none."""
+    """The file of the network of that name, with or without ".yaml"; None where there is none.
+
+    Those in a folder of the zoo have its name before theirs: "lectures/d0_chain".
+    """
     where = folder()
     name = name.removesuffix(SUFFIX)
-    if where is None or not name or name != os.path.basename(name):
+    if where is None or not all(part.isidentifier() for part in name.split("/")):
         return None
     file = os.path.join(where, name + SUFFIX)
     if not os.path.isfile(file):

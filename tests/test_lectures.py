@@ -1,0 +1,149 @@
+"""Claims of the course notes that a network file cannot state: what does not fit, and ratios."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+import convcalc
+from convcalc.analysis.summary import Summary, summarize
+from convcalc.errors import DesignError
+from convcalc.graph import flow
+from convcalc.language import parse_document
+from convcalc.ops.convolution import Conv2d
+
+
+def summary(layers: str, *shape: int) -> Summary:
+    text = f"convcalc: 1\ninput: {list(shape)}\nlayers:\n- {layers}\n"
+    return summarize(flow(parse_document(text, "claim.yaml").build()))
+
+
+def macs_of(name: str, variant: str | None = None) -> int:
+    """MACs of a network of the zoo."""
+    macs = convcalc.load(name, variant=variant).summary().totals.macs
+    assert isinstance(macs, int)
+    return macs
+
+
+def output(layers: str, *shape: int) -> tuple[object, ...]:
+    return summary(layers, *shape).outputs["output"][1:]
+
+
+def test_stride_3_does_not_fit_7() -> None:
+    (warning,) = summary("Conv2d(1, 3, 3)", 1, 7, 7).warnings
+    assert warning.path == "Conv2d"
+    assert "never reads the last row and column of its 7×7 input" in warning.message
+    assert "6 or 9 rows and columns fit exactly; padding=1" in str(warning.help)
+
+
+def test_pooling_of_2_at_stride_3_skips_every_third_row() -> None:
+    (warning,) = summary("MaxPool2d(2, 3)", 64, 224, 224).warnings
+    assert (warning.code, warning.path) == ("rows-skipped", "MaxPool2d")
+    assert not summary("MaxPool2d(3, 2)", 64, 225, 225).warnings  # F = 3, S = 2 was meant
+
+
+def test_the_eighth_unpadded_layer_is_named() -> None:
+    network = convcalc.load("lectures/d4_eight_layers", depth=8)
+    with pytest.raises(DesignError) as raised:
+        network.summary()
+    (problem,) = raised.value.problems
+    assert problem.path == "Conv2d[7]"  # counted from 0
+    assert "must be at least 5, not 4" in problem.message
+
+
+def test_alexnet_fits_where_the_size_is_3_more_than_a_multiple_of_32() -> None:
+    network = convcalc.load("alexnet")
+    sizes = range(195, 262)
+    fit = [n for n in sizes if not network.summary(input=(3, n, n)).warnings]
+    assert fit == [n for n in sizes if n % 32 == 3]
+    assert 227 in fit
+    assert 224 not in fit
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7, 11])
+def test_half_the_kernel_keeps_the_size(kernel: int) -> None:
+    for n in (1, 7, 32):
+        layer = f"Conv2d(1, {kernel}, padding={(kernel - 1) // 2})"
+        assert output(layer, 1, n, n) == (1, n, n)
+
+
+@pytest.mark.parametrize(("n", "kernel", "stride"), [(7, 3, 2), (9, 5, 3), (8, 4, 2), (19, 5, 1)])
+def test_the_padding_that_keeps_the_size_at_any_stride(n: int, kernel: int, stride: int) -> None:
+    """P = ((S − 1)(N − 1) + (F − 1))/2, where that is whole; half a row of padding does not fit."""
+    twice = (stride - 1) * (n - 1) + (kernel - 1)
+    op = Conv2d(1, kernel, stride, twice // 2)
+    fits = [p for p in range(n * stride) if n - kernel + 2 * p == stride * (n - 1)]
+    assert fits == ([twice // 2] if twice % 2 == 0 else [])
+    if fits:
+        assert op.output((1, 1, n, n)) == (1, 1, n, n)
+
+
+def test_max_pooling_loses_three_quarters() -> None:
+    before, after = 64 * 28 * 28, output("MaxPool2d(2)", 64, 28, 28)
+    assert after == (64, 14, 14)
+    assert 1 - 64 * 14 * 14 / before == 0.75
+
+
+def test_75_products_a_place() -> None:
+    totals = summary("Conv2d(1, 5)", 3, 32, 32).totals
+    assert totals.macs == 75 * 28 * 28
+
+
+def test_separable_is_87_times_cheaper_not_9() -> None:
+    full, separable = (macs_of("lectures/d3_separable", v) for v in ("full", "separable"))
+    assert round(full / separable, 1) == 8.7
+    assert separable * 9 * 256 == full * (9 + 256)  # 1/256 + 1/9
+
+
+def test_vgg_volumes() -> None:
+    """The notes add the volumes to 24M values, 93 MB: they are 15,237,608 values."""
+    layers = convcalc.load("vgg16").summary().layers
+    listed = [x for x in layers if x.op.name() in ("Conv2d", "MaxPool2d", "Linear")]
+    values = 3 * 224 * 224
+    for layer in listed:
+        bytes = layer.output_bytes
+        assert isinstance(bytes, int)
+        values += bytes // 4
+    assert (values, 4 * values) == (15_237_608, 60_950_432)
+
+
+def test_alphago_keeps_19_throughout() -> None:
+    layers = convcalc.load("alphago").summary().layers
+    assert {x.output[2:] for x in layers if x.op.name() == "Conv2d"} == {(19, 19)}
+
+
+def test_macs_about_double_a_step_of_compound_scaling() -> None:
+    file = "lectures/d3_compound_scaling"
+    names = convcalc.load(file).variants
+    macs = [macs_of(file, name) for name in names]
+    steps = [after / before for before, after in pairwise(macs)]
+    assert all(1.7 < step < 2.6 for step in steps)
+    assert abs(macs[4] / macs[0] / 2**4 - 1) < 0.05
+
+
+def test_efficientnet_b0_to_b7_grow_by_about_2_to_the_phi() -> None:
+    """By a little less: 1.4 to 2.4 times a step, 98 times from B0 to B7, not 128."""
+    macs = [macs_of("efficientnet", f"b{i}") for i in range(8)]
+    assert all(1.4 < after / before < 2.5 for before, after in pairwise(macs))
+    assert all(0.55 < m / macs[0] / 2.0**phi < 1.05 for phi, m in enumerate(macs))
+
+
+def test_convolution_commutes_with_shifts_by_its_stride() -> None:
+    torch = pytest.importorskip("torch")
+    from convcalc.pytorch import to_module
+
+    text = "convcalc: 1\ninput: [1, 32]\nlayers: Conv1d(2, 3, {stride}, bias=false)\n"
+    values = torch.randint(-5, 6, (1, 1, 32)).float()
+    for stride, shift, same in [(1, 1, True), (2, 2, True), (2, 1, False)]:
+        document = parse_document(text.format(stride=stride), "shift.yaml")
+        module = to_module(flow(document.build()))
+        for parameter in module.parameters():
+            parameter.data = torch.arange(1.0, 7.0).reshape(parameter.shape)
+        moved = torch.roll(values, shift, -1)
+        with torch.no_grad():
+            before, after = module(values), module(moved)
+        moves = shift // stride
+        inner = slice(4, -4)
+        rolled = torch.roll(before, moves, -1)
+        assert torch.equal(rolled[..., inner], after[..., inner]) == same

@@ -1,0 +1,67 @@
+"""Every file of the zoo: it builds, its claims hold, it is short and says where it is from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from convcalc import zoo
+from convcalc.analysis.expectations import compare
+from convcalc.analysis.summary import summarize
+from convcalc.graph import flow
+from convcalc.language import load_document, parse_document
+
+ZOO = Path(__file__).parent.parent / "architectures"
+FILES = sorted(ZOO.rglob("*.yaml"))
+LONGEST = 70
+WIDEST = 130
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ZOO).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_file(path: Path) -> None:
+    """Every variant builds, and what is expected of it comes out."""
+    document = load_document(path)
+    assert document.name
+    assert document.cite
+    compared = 0
+    for variant in document.variants or (None,):
+        summary = summarize(flow(document.build(variant)))
+        claims = compare(summary, document.expect(variant), document.budget(variant))
+        assert not [str(c) for c in claims if not c.ok]
+        compared += len(claims)
+    assert compared, "it claims nothing"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_style(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    assert len(lines) <= LONGEST
+    assert max(map(len, lines)) <= WIDEST
+    assert text.endswith("\n")
+    assert "\t" not in text
+    assert not [line for line in lines if line != line.rstrip()]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_it_is_found_by_name(path: Path) -> None:
+    found = zoo.path(name(path))
+    assert found
+    assert Path(found).samefile(path)
+
+
+@pytest.mark.parametrize("wrong", ["", "lectures", "../architectures/vgg16", "/vgg16", "a//b"])
+def test_other_names_find_nothing(wrong: str) -> None:
+    assert zoo.path(wrong) is None
+
+
+def test_a_wrong_claim_is_caught() -> None:
+    text = (ZOO / "lenet5.yaml").read_text(encoding="utf-8").replace("61_706", "61_707")
+    document = parse_document(text, "wrong.yaml")
+    (claim,) = compare(summarize(flow(document.build())), document.expect())
+    assert not claim.ok
