@@ -7,6 +7,7 @@
     net.summary(input=(3, 256, 256), batch=8)        # every layer's figures
     net.formula("macs")                              # in N, H and W
     net.to_torch()                                   # the same network as a torch.nn.Module
+    net.fit().square.smallest                        # 32: the smallest input that it takes
     convcalc.check("vgg16")                          # every figure, proved by running it
 
 Shapes are batch first, channels second. Parameters and buffers count elements. MACs are
@@ -22,28 +23,39 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from convcalc.analysis.budget import Largest
     from convcalc.analysis.expectations import Claimed
+    from convcalc.analysis.fit import Axis, Fit, Sizes
+    from convcalc.analysis.inverse import Inverse, Kept
     from convcalc.analysis.summary import Layer, Summary, Totals
     from convcalc.checking import Check, check
     from convcalc.errors import ConvcalcError, DesignError, LayerError, Place, Problem, Source
-    from convcalc.integers import Formula, definitions, evaluate
-    from convcalc.network import Network, load
-    from convcalc.pytorch import Comparison, DeviceError, Report, TorchMissing
+    from convcalc.integers import Answer, Formula, Solutions, definitions, evaluate
+    from convcalc.network import Network, fit, load
+    from convcalc.pytorch import Comparison, DeviceError, Report, TorchMissing, verify_fit
 
 __all__ = [
+    "Answer",
+    "Axis",
     "Check",
     "Claimed",
     "Comparison",
     "ConvcalcError",
     "DesignError",
     "DeviceError",
+    "Fit",
     "Formula",
+    "Inverse",
+    "Kept",
+    "Largest",
     "Layer",
     "LayerError",
     "Network",
     "Place",
     "Problem",
     "Report",
+    "Sizes",
+    "Solutions",
     "Source",
     "Summary",
     "TorchMissing",
@@ -52,11 +64,16 @@ __all__ = [
     "check",
     "definitions",
     "evaluate",
+    "fit",
     "load",
+    "verify_fit",
 ]
 
 _HOMES = {
+    "convcalc.analysis.budget": ("Largest",),
     "convcalc.analysis.expectations": ("Claimed",),
+    "convcalc.analysis.fit": ("Axis", "Fit", "Sizes"),
+    "convcalc.analysis.inverse": ("Inverse", "Kept"),
     "convcalc.analysis.summary": ("Layer", "Summary", "Totals"),
     "convcalc.errors": (
         "ConvcalcError",
@@ -66,10 +83,10 @@ _HOMES = {
         "Problem",
         "Source",
     ),
-    "convcalc.integers": ("Formula", "definitions", "evaluate"),
+    "convcalc.integers": ("Answer", "Formula", "Solutions", "definitions", "evaluate"),
     "convcalc.checking": ("Check", "check"),
-    "convcalc.network": ("Network", "load"),
-    "convcalc.pytorch": ("Comparison", "DeviceError", "Report", "TorchMissing"),
+    "convcalc.network": ("Network", "fit", "load"),
+    "convcalc.pytorch": ("Comparison", "DeviceError", "Report", "TorchMissing", "verify_fit"),
 }
 
 

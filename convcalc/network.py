@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, Literal
 
+    from convcalc.analysis.fit import Fit
     from convcalc.graph import Flow, Graph
     from convcalc.integers import Formula, Size
     from convcalc.language.document import Override
@@ -141,6 +142,19 @@ class Network:
         result: Formula | int = getattr(source, figure)
         return result
 
+    def fit(self, input: Inputs | None = None, *, aux: bool = False) -> Fit:
+        """Which input sizes fit: congruences, the smallest valid size, and more to ask of a `Fit`.
+
+        input: as in `summary`; the sizes it leaves open are asked about, those it gives are fixed.
+            None: all spatial sizes (H and W; L; D, H and W).
+        aux: with the layers that serve training-only outputs.
+
+        Raises DesignError where the design is wrong.
+        """
+        from convcalc.analysis.fit import fit
+
+        return fit(self.flow(input, symbolic=True), aux=aux)
+
     def to_torch(
         self,
         *,
@@ -237,6 +251,23 @@ def load(source: str | os.PathLike[str], variant: str | None = None, **values: O
     return Network(read(source), variant, values)
 
 
+def fit(
+    source: str | os.PathLike[str],
+    variant: str | None = None,
+    *,
+    input: Inputs | None = None,
+    aux: bool = False,
+    **values: Override,
+) -> Fit:
+    """Which input sizes fit a design: `load(source, variant, **values).fit(input, aux=aux)`.
+
+    fit("vgg16").square.exact.congruence               # (32, (0,)): multiples of 32
+    fit("vgg16").square.smallest                       # 32
+    fit("vgg16").sizes_for(7).sizes["H"].solutions.up_to(1000)   # [(224, 255)]
+    """
+    return load(source, variant, **values).fit(input, aux=aux)
+
+
 def read(source: str | os.PathLike[str]) -> Document:
     """The design that a source names, as `load` takes one. Raises DesignError."""
     if isinstance(source, str) and "\n" in source:
@@ -253,4 +284,4 @@ def networks(
         yield Network(document, name, values or {})
 
 
-__all__ = ["Network", "find", "load", "networks", "read"]
+__all__ = ["Network", "find", "fit", "load", "networks", "read"]

@@ -11,8 +11,11 @@ from convcalc.pytorch.errors import BuildError, DeviceError, TorchMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import ModuleType
 
+    from convcalc.analysis.fit import Fit
+    from convcalc.analysis.inverse import Inverse
     from convcalc.graph import Flow, Graph
     from convcalc.pytorch.module import Network
 
@@ -25,6 +28,7 @@ __all__ = [
     "check_graph",
     "require_torch",
     "to_module",
+    "verify_fit",
 ]
 
 
@@ -86,3 +90,20 @@ def check_graph(
     from convcalc.pytorch import check
 
     return check.check_graph(graph, flow=flow, device=device, batch=batch, dtype=dtype)
+
+
+def verify_fit(
+    fit: Fit, inverses: Sequence[Inverse] = (), *, device: str = "auto", dtype: str = "float32"
+) -> Report:
+    """Run PyTorch at the sizes where the answers of `fit` change, and compare.
+
+    That is the last invalid and the first valid size, whether strides divide there and beside it,
+    which rows get no gradient, and both ends of each interval of `inverses` and of the sizes that
+    keep the weights.
+
+    Raises TorchMissing, DeviceError.
+    """
+    require_torch()
+    from convcalc.pytorch import boundaries
+
+    return boundaries.verify(fit, inverses, device=device, dtype=dtype)
