@@ -177,6 +177,7 @@ def test_rounding_is_python_s(number: Any) -> None:
         ("divisible(33)", 32),
         ("divisible(30, 8)", 32),
         ("divisible(1)", 8),
+        ("divisible(10, 9)", 9),
         ("round(2.5)", 2),
         ("round(3.5)", 4),
         ("int(-2.5)", -2),

@@ -115,6 +115,7 @@ def test_place_is_the_inverse_of_lines(text: str, data: st.DataObject) -> None:
     for line in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     assert starts[place.line - 1] + place.column - 1 == index
+    assert place.column >= 1
     if index < len(text) and text[index] not in "\n\r\x85\u2028":
         assert source.line(place.line)[place.column - 1] == text[index]
 
