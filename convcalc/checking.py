@@ -6,6 +6,7 @@ import os
 
 from convcalc import zoo
 from convcalc.errors import ConvcalcError, DesignError, Problem
+from convcalc.graph import flow
 from convcalc.network import Network, networks, read
 
 TYPE_CHECKING = False
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from convcalc.pytorch import Comparison, Report
 
 _SUFFIXES = (".yaml", ".yml")
+#: Sizes at which a design that leaves its own open is run: the first that every layer accepts.
+TRIALS = (32, 64, 96, 128, 224, 256, 299, 512, 1024, 16_000)
 
 
 class Check:
@@ -87,6 +90,7 @@ def check_network(
     """Compare what a network is said to be, what is computed, and what PyTorch measures.
 
     Claims are compared at the design's own input and one sample; the run is at `input` and `batch`.
+    Sizes that the design leaves open are given for the run where `input` does not: `trial_input`.
     Where vars were set to other values the network is another one than its `expect` is about: this
     is then left aside, its `budget` is not. Arguments and errors as `check`.
     """
@@ -97,6 +101,8 @@ def check_network(
     expect = [] if network.values else document.expect(network.variant)
     claims = compare(own, expect, document.budget(network.variant), steps=not network.values)
     summary = own
+    if run and input is None and network.graph.free:
+        input = trial_input(network)
     if input is not None or batch != 1 or dtype != own.dtype:
         summary = network.summary(input, batch, dtype)
     report = None
@@ -105,6 +111,27 @@ def check_network(
 
         report = check_graph(summary.graph, flow=summary.flow, device=device, dtype=dtype)
     return Check(network, summary, claims, report)
+
+
+def trial_input(network: Network) -> dict[str, tuple[int, ...]]:
+    """An input to run a design at that leaves sizes open: the first of a few that it accepts.
+
+    Every open size is the same number. Raises DesignError where no trial fits.
+    """
+    graph = network.graph
+    for last, size in enumerate(TRIALS, 1 - len(TRIALS)):
+        shapes = {
+            name: tuple(size if isinstance(entry, str) else entry for entry in shape)
+            for name, shape in graph.inputs.items()
+        }
+        try:
+            flow(graph, shapes)
+        except DesignError:
+            if last == 0:
+                raise
+        else:
+            return shapes
+    raise AssertionError("TRIALS is empty")
 
 
 def check(
@@ -234,4 +261,5 @@ __all__ = [
     "collect",
     "departure",
     "prepare",
+    "trial_input",
 ]

@@ -99,6 +99,14 @@ def _details(outcome: Check, strict: bool, width: int | None, style: Style) -> I
     unlike = departure(outcome) if outcome.failed_claims else None
     if unlike:
         yield from wrapped(f"  {unlike}", width, "    ")
+    free = outcome.network.graph.free
+    if outcome.report and free:
+        shapes = ", ".join(
+            numbers.TIMES.join(map(str, shape[1:])) for shape in outcome.summary.flow.inputs.values()
+        )
+        yield ""
+        told = f"{_name(outcome)} leaves {', '.join(free)} open and was run at {shapes}"
+        yield from wrapped(f"{told}; --input chooses another size", width, "  ")
     failures = outcome.report.failures if outcome.report else []
     if failures:
         yield ""

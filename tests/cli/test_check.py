@@ -207,7 +207,9 @@ def test_json(run: Runner, small: Path, tmp_path: Path) -> None:
 def test_the_zoo_claims_what_is_true(run: Runner) -> None:
     found = run("check", "architectures", "--no-run")
     assert found.code == 0
-    assert found.out.splitlines()[-1].startswith("54 networks, all right")
+    verdict = re.match(r"(\d+) networks, all right", found.out.splitlines()[-1])
+    assert verdict
+    assert int(verdict[1]) >= 54
 
 
 def test_words(run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,3 +254,19 @@ def test_without_torch_it_says_what_to_install() -> None:
     found = start("--no-run")
     assert found.returncode == 0
     assert "1 network, all right" in found.stdout
+
+
+def test_open_sizes_are_given_for_the_run(run: Runner, tmp_path: Path) -> None:
+    """The first of the trials that every layer accepts: five stride-2 pools need 32, then 5 more."""
+    pytest.importorskip("torch")
+    file = tmp_path / "open.yaml"
+    text = "convcalc: 1\nname: open\ninput: [3, H, W]\nlayers:\n- {} * MaxPool2d(2) -> ReLU\n"
+    file.write_text(text.format(5))
+    found = run("check", file)
+    assert found.code == 0
+    assert "open leaves H, W open and was run at 3×32×32; --input chooses" in found.out
+    file.write_text(text.format(6))
+    assert "run at 3×64×64" in run("check", file).out
+    file.write_text(text.format(20))
+    assert run("check", file).code == 2
+    assert "open leaves" not in run("check", file, "--no-run").out
