@@ -101,9 +101,8 @@ def _details(outcome: Check, strict: bool, width: int | None, style: Style) -> I
         yield from wrapped(f"  {unlike}", width, "    ")
     free = outcome.network.graph.free
     if outcome.report and free:
-        shapes = ", ".join(
-            numbers.TIMES.join(map(str, shape[1:])) for shape in outcome.summary.flow.inputs.values()
-        )
+        inputs = outcome.summary.flow.inputs.values()
+        shapes = ", ".join(numbers.TIMES.join(map(str, shape[1:])) for shape in inputs)
         yield ""
         told = f"{_name(outcome)} leaves {', '.join(free)} open and was run at {shapes}"
         yield from wrapped(f"{told}; --input chooses another size", width, "  ")

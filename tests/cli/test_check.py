@@ -257,7 +257,7 @@ def test_without_torch_it_says_what_to_install() -> None:
 
 
 def test_open_sizes_are_given_for_the_run(run: Runner, tmp_path: Path) -> None:
-    """The first of the trials that every layer accepts: five stride-2 pools need 32, then 5 more."""
+    """The first of the trials that every layer accepts: five stride-2 pools need 32 rows."""
     pytest.importorskip("torch")
     file = tmp_path / "open.yaml"
     text = "convcalc: 1\nname: open\ninput: [3, H, W]\nlayers:\n- {} * MaxPool2d(2) -> ReLU\n"

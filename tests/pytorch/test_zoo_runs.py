@@ -1,4 +1,4 @@
-"""The zoo, really run: one variant of every file; `convcalc check architectures/` proves them all."""
+"""The zoo, really run: a variant of each file. `convcalc check architectures/` proves all."""
 
 from __future__ import annotations
 
