@@ -1,6 +1,6 @@
 """Open: a size that is not known yet, but whose stride against the input is.
 
-The structure of a network is built without looking at any size (LANGUAGE.md). Where it must
+The structure of a network is built without looking at any size. Where it must
 know whether a branch changes the resolution, sizes flow through as `Open`s: dividing by a stride
 multiplies the stride, adding padding changes nothing.
 """
