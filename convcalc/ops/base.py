@@ -370,7 +370,8 @@ class Op:
 
 def rank_name(spatial: int) -> str:
     """The axes of a value of so many spatial ones: `N×C×H×W`."""
-    return {0: "N×F", 1: "N×C×L", 2: "N×C×H×W", 3: "N×C×D×H×W"}[spatial]
+    names = ("N×F", "N×C×L", "N×C×H×W", "N×C×D×H×W")
+    return names[spatial] if 0 <= spatial < len(names) else f"a value of {spatial + 2} axes"
 
 
 def rank_error(op: Op, shape: Shape, spatial: Sequence[int]) -> LayerError:
@@ -384,8 +385,7 @@ def rank_error(op: Op, shape: Shape, spatial: Sequence[int]) -> LayerError:
         help = "a Flatten or Linear before it has removed the axes; put it before them"
     elif last in ("1d", "2d", "3d") and sibling in REGISTRY:
         help = f"write {sibling}"
-    got = rank_name(have) if 0 <= have <= 3 else f"{len(shape)} axes"
-    return LayerError(f"{op.name()} takes {want}; what flows in is {got}", help)
+    return LayerError(f"{op.name()} takes {want}; what flows in is {rank_name(have)}", help)
 
 
 def channels_equal(op: Op, channels: Size) -> Condition:

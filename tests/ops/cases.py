@@ -18,7 +18,6 @@ def anywhere(*arguments: str) -> list[Case]:
     return [good(first, shape) for shape in ANY] + [good(text, MAP) for text in others]
 
 
-
 CASES: dict[str, list[Case]] = {
     # ------------------------------------------------------------------ joins
     "Add": [
@@ -513,6 +512,7 @@ CASES: dict[str, list[Case]] = {
         good("", VOLUME, (2, 4, 2, 3, 4)),
         bad("", MAP, (2, 4, 12, 12)),
         bad("", MAP, (2, 4, 5)),
+        bad("", (2, 4, 5), (2, 4, 5, 1, 1, 1)),
         bad("", FLAT, FLAT),
     ],
     "PixelShuffle": [

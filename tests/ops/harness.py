@@ -271,8 +271,7 @@ def array_differences(op: Op, shapes: tuple[Shape, ...]) -> list[str]:
     """The facets whose rule on arrays of three designs differs from the rule on ints."""
     steps = (0, 12, 24)  # keep what divides divisible
     designs = [
-        tuple(tuple(s if s == 1 else s + step for s in shape) for shape in shapes)
-        for step in steps
+        tuple(tuple(s if s == 1 else s + step for s in shape) for shape in shapes) for step in steps
     ]
     arrays = tuple(
         tuple(1 if s == 1 else array([s + step for step in steps]) for s in shape)
@@ -374,9 +373,7 @@ def reads(module: nn.Module, inputs: list[Tensor], axis: int, out_axis: int) -> 
     return [{row for row in range(size) if changed[row, i]} for i in range(out.shape[1])]
 
 
-def window_differences(
-    op: Op, module: nn.Module, shapes: tuple[Shape, ...]
-) -> list[str]:
+def window_differences(op: Op, module: nn.Module, shapes: tuple[Shape, ...]) -> list[str]:
     """The axes on which the windows and the rows that are read differ."""
     module = module.double().eval()
     for parameter in module.parameters():
@@ -401,9 +398,7 @@ def window_differences(
     return found
 
 
-def _agree(
-    op: Op, window: Window, index: int, size: int, said: set[int], read: set[int]
-) -> bool:
+def _agree(op: Op, window: Window, index: int, size: int, said: set[int], read: set[int]) -> bool:
     if getattr(op, "mode", "") == "bicubic":
         return read <= said  # a cubic kernel is 0 at some of the rows within reach
     if op.name() == "MaxUnpool2d":

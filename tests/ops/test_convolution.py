@@ -147,8 +147,6 @@ def test_wrong_arguments(make: Any, message: str, help: str | None) -> None:
 def test_too_small_an_input_shows_the_arithmetic() -> None:
     condition = op("Conv2d", 8, 5, padding=1, dilation=2).conditions((1, 3, 6, 32))[0]
     assert condition.holds() is False
-    assert str(condition) == (
-        "Conv2d: the padded height (6 + 1 + 1) must be at least 9, not 8"
-    )
+    assert str(condition) == ("Conv2d: the padded height (6 + 1 + 1) must be at least 9, not 8")
     assert condition.help is not None
     assert "the kernel reaches over 9" in condition.help

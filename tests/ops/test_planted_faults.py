@@ -6,7 +6,6 @@ The functions are those that test_against_torch.py calls.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from convcalc.errors import LayerError
 from convcalc.integers import Formula, IntArray, Open
 from convcalc.ops import REGISTRY, Op, Window
 from convcalc.ops.base import Tensor as Weight
+from convcalc.pytorch.namespace import NN
 from tests.ops import harness
 from tests.ops.case import Case
 
@@ -31,9 +31,7 @@ def largest(name: str) -> Case:
     return max(good, key=lambda case: len(case.shapes[0]))
 
 
-def plant(
-    monkeypatch: pytest.MonkeyPatch, op: Op, rule: str, change: Callable[[Any], Any]
-) -> None:
+def plant(monkeypatch: pytest.MonkeyPatch, op: Op, rule: str, change: Callable[[Any], Any]) -> None:
     """From now on the rule's result is changed."""
     right = getattr(type(op), rule)
     monkeypatch.setattr(type(op), rule, lambda self, *args: change(right(self, *args)))
@@ -58,6 +56,10 @@ def retyped(tensor: Weight) -> Weight:
     return Weight(tensor.name, tensor.shape, "int32")
 
 
+def each(change: Callable[[Weight], Weight]) -> Callable[[list[Weight]], list[Weight]]:
+    return lambda tensors: list(map(change, tensors))
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_wrong_rule(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong output, cost or tensor is named, by its facet and no other."""
@@ -76,8 +78,7 @@ def test_a_wrong_rule(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         if getattr(op, facet)(*case.shapes):
             assert named(facet, lambda tensors: tensors[:-1]) == [facet]
             for change in (grown, renamed, retyped):
-                wrong = partial(map, change)
-                assert named(facet, lambda tensors, wrong=wrong: [*wrong(tensors)]) == [facet]
+                assert named(facet, each(change)) == [facet]
 
 
 @pytest.mark.parametrize("facet", ["weights", "buffers"])
@@ -109,7 +110,7 @@ def checked_by_windows(name: str) -> bool:
     return harness.reads_by_windows(op, case.shapes) and same_places and name != "MaxUnpool2d"
 
 
-@pytest.mark.parametrize("name", list(filter(checked_by_windows, ALL)))
+@pytest.mark.parametrize("name", [name for name in ALL if checked_by_windows(name)])
 def test_windows_that_read_too_much(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = largest(name)
     op = harness.make(name, case.arguments)
@@ -118,7 +119,7 @@ def test_windows_that_read_too_much(name: str, monkeypatch: pytest.MonkeyPatch) 
     axes = 1 if tokens else len(case.shapes[0]) - 2
     wrong = list(map(read_too_much, windows)) or [Window(2)] * axes
     plant(monkeypatch, op, "windows", lambda _: wrong)
-    module = op.build(harness.NN, *case.shapes)
+    module = op.build(NN, *case.shapes)
     assert harness.window_differences(op, module, case.shapes) != []
 
 
@@ -185,7 +186,7 @@ def refused_by_conditions(name: str) -> list[Case]:
     return [c for c in harness.cases()[name] if c.kind != "good" and by_condition(c)]
 
 
-@pytest.mark.parametrize("name", list(filter(refused_by_conditions, ALL)))
+@pytest.mark.parametrize("name", [name for name in ALL if refused_by_conditions(name)])
 def test_a_condition_that_is_missing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = refused_by_conditions(name)
     assert all(harness.refusal(name, case) for case in wrong)
@@ -212,7 +213,7 @@ def test_an_argument_that_is_not_handed_on(
     shapes = shapes if name == "Concat" else shapes[:1]
     expected = harness.torch_side(name, Case(arguments, shapes, "good"))
     if name == "Concat":
-        expected = harness.make(name, arguments).build(harness.NN, *shapes)
+        expected = harness.make(name, arguments).build(NN, *shapes)
     assert named in harness.built_differences(harness.make(name, wrong), expected, shapes)
 
 

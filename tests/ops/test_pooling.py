@@ -164,9 +164,7 @@ def test_too_small_an_input_says_how_small() -> None:
     deep = builder.add(op("MaxPool2d", 2), builder.add(op("MaxPool2d", 2), value))
     builder.finish({"output": builder.add(op("MaxPool2d", 2), deep)})
     condition = op("MaxPool2d", 2).conditions((1, 3, 1, 1))[0]
-    assert str(condition) == (
-        "MaxPool2d: the padded height (1 + 0 + 0) must be at least 2, not 1"
-    )
+    assert str(condition) == ("MaxPool2d: the padded height (1 + 0 + 0) must be at least 2, not 1")
 
 
 def test_the_wrong_rank_names_the_sibling() -> None:

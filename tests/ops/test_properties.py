@@ -49,9 +49,7 @@ def _other_kinds(op: Any, shape: tuple[int, ...]) -> None:
     values = dict(zip(names, shape, strict=True))
     assert tuple(evaluate(s, values) for s in formulas) == expected
     arrays = op.output(tuple(array([s, s + 1]) for s in shape))
-    assert expected == tuple(
-        int(s.to_numpy()[0]) if isinstance(s, IntArray) else s for s in arrays
-    )
+    assert expected == tuple(int(s.to_numpy()[0]) if isinstance(s, IntArray) else s for s in arrays)
 
 
 #: What PyTorch raises where it refuses something.
@@ -218,9 +216,7 @@ sides = st.integers(-8, 14)
 @often
 @given(size, size, sides, sides, sides, sides)
 @pytest.mark.parametrize("kind", ["Zero", "Reflection", "Replication", "Circular"])
-def test_padding(
-    kind: str, h: int, w: int, left: int, right: int, top: int, bottom: int
-) -> None:
+def test_padding(kind: str, h: int, w: int, left: int, right: int, top: int, bottom: int) -> None:
     shape, padding = (2, 3, h, w), (left, right, top, bottom)
     got, theirs = (side(f"{kind}Pad2d", shape, padding) for side in (ours, torchs))
     if kind == "Circular" and min(padding) < 0 and got is None:
@@ -300,3 +296,55 @@ def test_groups_of_a_normalisation(n: int, channels: int, h: int, groups: int) -
             assert REGISTRY["BatchNorm2d"]().warnings(shape)
         else:
             assert ours("BatchNorm2d", shape, **named) == theirs
+
+
+odd_values = st.sampled_from(
+    [
+        *(None, True, False, -1, 0, 1, 2, 3, 7, 10**30, -0.5, 0.5, 2.5, Fraction(1, 3)),
+        *(float("nan"), float("inf"), "same", "x", "", symbol("K"), (symbol("K"), 2), {"a": 1}),
+        *((), (1,), (1, 2), [2, 2], (-1, -1), (1, 2, 3), (1, 2, 3, 4), [None, 1], [[0, 1]]),
+        *(["x"], (True, 1)),
+    ]
+)
+shapes = st.lists(st.integers(1, 9), min_size=2, max_size=6).map(tuple)
+
+
+def made(
+    name: str, args: list[Any], named: dict[str, Any], inputs: list[Any]
+) -> tuple[Any, LayerError | None]:
+    """The layer, or why it is refused."""
+    try:
+        op = REGISTRY[name](*args, **named)
+        op.check(*inputs)
+    except LayerError as error:
+        return None, error
+    return op, None
+
+
+@settings(max_examples=10, deadline=None)
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+@given(data=st.data())
+def test_nothing_is_raised_but_layer_errors(name: str, data: st.DataObject) -> None:
+    """Whatever is written and whatever flows in: a layer, or an error that says what is wrong."""
+    cls = REGISTRY[name]
+    names = [argument.name for argument in cls.arguments]
+    inferred = [cls.inferred] if cls.inferred else []
+    args = data.draw(st.lists(odd_values, max_size=3))
+    chosen = data.draw(st.sets(st.sampled_from([*names, *inferred, "colour"])))
+    named = {key: data.draw(odd_values) for key in chosen}
+    inputs = data.draw(st.lists(shapes, min_size=cls.inputs or 2, max_size=cls.inputs or 3))
+    op, error = made(name, args, named, inputs)
+    if error is not None:
+        assert error.message
+        assert "object at 0x" not in f"{error.message} {error.help}"
+        return
+    assert str(op).startswith(name)
+    conditions = op.conditions(*inputs)
+    assert all(str(condition) for condition in conditions)
+    if any(condition.holds() is False for condition in conditions):
+        return
+    op.macs(op.output(*inputs), *inputs)
+    op.weights(*inputs)
+    op.buffers(*inputs)
+    op.windows(*inputs)
+    op.warnings(*inputs, layouts=["channels"] * len(inputs))
