@@ -142,18 +142,19 @@ class Network:
         result: Formula | int = getattr(source, figure)
         return result
 
-    def fit(self, input: Inputs | None = None, *, aux: bool = False) -> Fit:
+    def fit(self, input: Inputs | None = None, batch: int = 1, *, aux: bool = False) -> Fit:
         """Which input sizes fit: congruences, the smallest valid size, and more to ask of a `Fit`.
 
         input: as in `summary`; the sizes it leaves open are asked about, those it gives are fixed.
             None: all spatial sizes (H and W; L; D, H and W).
+        batch: how many samples budgets count, and the few layers that ask for several are given.
         aux: with the layers that serve training-only outputs.
 
         Raises DesignError where the design is wrong.
         """
         from convcalc.analysis.fit import fit
 
-        return fit(self.flow(input, symbolic=True), aux=aux)
+        return fit(self.flow(input, symbolic=True), batch=batch, aux=aux)
 
     def to_torch(
         self,
@@ -256,16 +257,17 @@ def fit(
     variant: str | None = None,
     *,
     input: Inputs | None = None,
+    batch: int = 1,
     aux: bool = False,
     **values: Override,
 ) -> Fit:
-    """Which input sizes fit a design: `load(source, variant, **values).fit(input, aux=aux)`.
+    """Which input sizes fit a design: `load(source, variant, **values).fit(input, batch, aux=aux)`.
 
     fit("vgg16").square.exact.congruence               # (32, (0,)): multiples of 32
     fit("vgg16").square.smallest                       # 32
     fit("vgg16").sizes_for(7).sizes["H"].solutions.up_to(1000)   # [(224, 255)]
     """
-    return load(source, variant, **values).fit(input, aux=aux)
+    return load(source, variant, **values).fit(input, batch, aux=aux)
 
 
 def read(source: str | os.PathLike[str]) -> Document:

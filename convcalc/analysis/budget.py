@@ -170,10 +170,9 @@ def under_budget(
     figure: str,
     budget: int,
     *,
-    batch: int = 1,
     measure: Callable[[Flow], int] | None = None,
 ) -> list[Largest]:
-    """The largest batch at the design's own input, and the largest input at a batch.
+    """The largest batch at the design's own input, and the largest input at `fit.batch` samples.
 
     figure: "params" or "macs", or with `measure` the name of another. measure: the figure of a
     network with numbers flowing through it. The input's sizes vary as `fit.square` has it, or one
@@ -200,7 +199,7 @@ def under_budget(
         rest = {name: fit.declared.get(name) for name in names if name not in axis.names}
         if any(size is None for size in rest.values()):
             continue
-        point = {**{name: size for name, size in rest.items() if size is not None}, _BATCH: batch}
+        point = {**{name: size for name, size in rest.items() if size is not None}, _BATCH: fit.batch}
         question = _Question(fit, point, axis.names[0], measure, axis.names)
         sizes = axis.valid.solutions
         result = largest(figure, question.amount(amount), budget, axis.names, sizes)

@@ -33,6 +33,7 @@ from convcalc.integers import (
 from convcalc.integers.solutions import (
     Solutions,
     all_sizes,
+    no_sizes,
     where_at_least,
     where_divisible,
     where_equal,
@@ -243,16 +244,19 @@ class Axis:
 class Fit:
     """What sizes a network takes; made by `fit`.
 
-    flow: with the open sizes. declared: open size → the design's own number, where it has one.
+    flow: with the open sizes. batch: how many samples conditions are about. declared: open size →
+    the design's own number, where it has one.
     axes: one `Axis` for each open size. square: the axes that the design gives one number, as one;
     None where there are not two. mixed: conditions on several open sizes at once, not proved for
     all; they make the answers about each of these axes unknown, not those about `square`.
     features: the last value, on the way to the outputs, with open spatial sizes; None without one.
     """
 
-    def __init__(self, flow: Flow, *, aux: bool = False) -> None:
+    def __init__(self, flow: Flow, *, batch: int = 1, aux: bool = False) -> None:
         self.flow = flow
+        self.batch = batch
         self.aux = aux
+        self._batch_name = _names(flow.batch)[0] if isinstance(flow.batch, Formula) else None
         self.declared: dict[str, int] = {}
         # (spatial rank, position) → the open size that stands there in an input
         self._positions: dict[tuple[int, int], str] = {}
@@ -267,12 +271,10 @@ class Fit:
             _add_up(axis.strides)
         self.mixed = [pair for pair in self.mixed if not self._always(pair[1])]
         for node, condition in self.mixed:
-            for name in _names(condition.left, condition.right):
-                if name in self._by_name:
-                    others = "it depends on several sizes at once"
-                    undecided = Undecided(node, str(condition), others)
-                    axis = self._by_name[name]
-                    axis.valid = axis.valid & Sizes(all_sizes(), [undecided])
+            undecided = Undecided(node, str(condition), "it depends on several sizes at once")
+            for name in self._by_name.keys() & {*_names(condition.left, condition.right)}:
+                axis = self._by_name[name]
+                axis.valid = axis.valid & Sizes(all_sizes(), [undecided])
         self.square = self._square()
         self.features = self._features()
 
@@ -311,14 +313,13 @@ class Fit:
         figure: str,
         budget: int,
         *,
-        batch: int = 1,
         measure: Callable[[Flow], int] | None = None,
     ) -> list[Largest]:
         """The largest batch at the design's own input, and the largest input at `batch`, under a
         budget: see `convcalc.analysis.budget.under_budget`."""
         from convcalc.analysis.budget import under_budget
 
-        return under_budget(self, figure, budget, batch=batch, measure=measure)
+        return under_budget(self, figure, budget, measure=measure)
 
     # ------------------------------------------------------------------ collecting
 
@@ -378,16 +379,21 @@ class Fit:
         return strides
 
     def _add_condition(self, node: Node, condition: Condition) -> None:
-        names = _names(condition.left, condition.right)
-        if not names:
-            return  # between ints: the flow has refused those that fail
+        left, right = (self._at_batch(expand(side)) for side in (condition.left, condition.right))
+        names = _names(left, right)
+        if not names:  # the flow has refused what fails between ints: this is about the batch
+            if solve(condition.kind, left, right).empty:
+                for every in self.axes:
+                    every.valid = every.valid & Sizes(no_sizes())
+                    every.demands.append(Demand(node, condition, no_sizes()))
+            return
         axis = self._by_name.get(names[0]) if len(names) == 1 else None
         if axis is None:
             self.mixed.append((node, condition))
             return
         sizes = None
         try:
-            sizes = self._solve(condition)
+            sizes = self._solve(condition.kind, left, right)
         except UndecidedError as error:
             undecided = Undecided(node, str(condition), str(error))
             axis.valid = axis.valid & Sizes(all_sizes(), [undecided])
@@ -397,13 +403,18 @@ class Fit:
         if condition.kind == "equal" and node.op is not None and node.op.inputs == 0:
             axis.joins.append(Join(node, condition.left, condition.right, sizes))
 
-    def _solve(self, condition: Condition) -> Solutions:
+    def _at_batch(self, size: Size) -> Size:
+        """A few layers ask for several samples, or for several places of all samples."""
+        if self._batch_name is None or self._batch_name not in _names(size):
+            return size
+        return substitute(size, {self._batch_name: self.batch})
+
+    def _solve(self, kind: str, left: Size, right: Size) -> Solutions:
         """Blocks repeat, and many layers ask for the same: each condition is solved once."""
-        left, right = expand(condition.left), expand(condition.right)
-        key = (condition.kind, _key(left), _key(right))
+        key = (kind, _key(left), _key(right))
         found = self._solved.get(key)
         if found is None:
-            found = self._solved[key] = solve(condition.kind, left, right)
+            found = self._solved[key] = solve(kind, left, right)
         return found
 
     def _axis_at(self, size: Size, rank: int, position: int) -> Axis | None:
@@ -466,8 +477,8 @@ class Fit:
     def _always(self, condition: Condition) -> bool:
         """Whether a condition on several sizes holds for all that are otherwise valid."""
         least = {axis.names[0]: symbol(axis.names[0], axis.smallest or 1) for axis in self.axes}
-        left = substitute(condition.left, least)
-        right = substitute(condition.right, least)
+        left = substitute(self._at_batch(condition.left), least)
+        right = substitute(self._at_batch(condition.right), least)
         if condition.kind == "at_least":
             return at_least(left - right, 0).proved
         if condition.kind == "divisible":
@@ -496,8 +507,8 @@ class Fit:
         )
         one = self.one_size(square.names)
         for node, condition in self.mixed:
-            left = substitute(condition.left, one)
-            right = substitute(condition.right, one)
+            left = substitute(self._at_batch(condition.left), one)
+            right = substitute(self._at_batch(condition.right), one)
             try:
                 sizes = solve(condition.kind, expand(left), expand(right))
             except UndecidedError as error:
@@ -584,9 +595,10 @@ def _smallest_conflict(strides: Sequence[Stride]) -> tuple[Stride, ...]:
     return tuple(kept)
 
 
-def fit(flow: Flow, *, aux: bool = False) -> Fit:
+def fit(flow: Flow, *, batch: int = 1, aux: bool = False) -> Fit:
     """What sizes a network takes, from a flow of open sizes through it.
 
-    aux: with the layers that serve training-only outputs.
+    batch: where the flow's is open, what a layer that asks for several samples is given (a
+    BatchNorm without running statistics). aux: with the layers that serve training-only outputs.
     """
-    return Fit(flow, aux=aux)
+    return Fit(flow, batch=batch, aux=aux)
