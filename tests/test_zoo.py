@@ -1,7 +1,13 @@
-"""Every file of the zoo: it builds, its claims hold, it is short and says where it is from."""
+"""Every file of the zoo: it builds, its claims hold, it is short and says where it is from.
+
+The index at the end of architectures/README.md is made by: python -m tests.test_zoo
+"""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +22,8 @@ ZOO = Path(__file__).parent.parent / "architectures"
 FILES = sorted(ZOO.rglob("*.yaml"))
 LONGEST = 70
 WIDEST = 130
+README = ZOO / "README.md"
+MARK = "<!-- made by: python -m tests.test_zoo -->\n"
 
 
 def name(path: Path) -> str:
@@ -65,3 +73,29 @@ def test_a_wrong_claim_is_caught() -> None:
     document = parse_document(text, "wrong.yaml")
     (claim,) = compare(summarize(flow(document.build())), document.expect())
     assert not claim.ok
+
+
+def index() -> str:
+    """The index as it should stand: what `convcalc list` prints."""
+    command = [sys.executable, "-m", "convcalc", "list", "--variants", "--format", "markdown"]
+    done = subprocess.run(command, cwd=ZOO.parent, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_the_index_is_current() -> None:
+    _, _, found = README.read_text(encoding="utf-8").partition(MARK)
+    assert found.strip() == index().strip(), "run: python -m tests.test_zoo"
+
+
+def test_the_readme_counts_right() -> None:
+    text = (ZOO.parent / "README.md").read_text(encoding="utf-8")
+    said = re.search(r"holds (\d+) designs in (\d+)\s+variants", text)
+    documents = [load_document(path) for path in FILES if path.parent == ZOO]
+    assert said
+    assert int(said[1]) == len(documents)
+    assert int(said[2]) == sum(len(d.variants or (None,)) for d in documents)
+
+
+if __name__ == "__main__":
+    before, mark, _ = README.read_text(encoding="utf-8").partition(MARK)
+    README.write_text(before + mark + "\n" + index(), encoding="utf-8")

@@ -5,8 +5,10 @@
 Compares parameters, those of aux outputs, buffers and MACs; and of each layer with weights, in the
 order in which they run, the number of parameters and the shape of what comes out. torchvision's
 MACs are those of torch's FlopCounterMode, halved, attention unfused, all on the meta device; ours
-come from the architecture file alone. NAME: only networks of torchvision whose name begins so. Skips where
-torchvision is not installed. Exits with 1 where a figure differs that no line of REASONS explains.
+come from the architecture file alone.
+
+NAME: only networks of torchvision whose name begins so. Skips where torchvision is not installed.
+Exits with 1 where a figure differs that no line of REASONS explains.
 """
 
 from __future__ import annotations
@@ -80,9 +82,9 @@ def import_torchvision() -> Any:
     except ImportError:
         return None
     except RuntimeError:
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        for op in ("nms", "qnms"):
+            library.define(f"{op}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         for name in [m for m in sys.modules if m.split(".")[0] == "torchvision"]:
             del sys.modules[name]
         import torchvision
