@@ -147,3 +147,35 @@ def test_convolution_commutes_with_shifts_by_its_stride() -> None:
         inner = slice(4, -4)
         rolled = torch.roll(before, moves, -1)
         assert torch.equal(rolled[..., inner], after[..., inner]) == same
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "said", "params"),
+    [
+        ("alexnet", None, 60, 60_965_224),
+        ("vgg", "D", 138, 138_357_544),
+        ("googlenet", None, 5, 6_998_552),  # wrong by 2 million
+        ("googlenet", None, 6, 6_998_552),  # "about 6M" in the other notes
+    ],
+)
+def test_sizes_in_millions(name: str, variant: str | None, said: int, params: int) -> None:
+    totals = convcalc.load(name, variant=variant).summary().totals
+    assert totals.params == params
+    right = abs(params / 1e6 - said) < 1
+    assert right == (said != 5)
+
+
+def test_vgg_16_has_16_layers_with_weights_and_most_of_them_in_one() -> None:
+    summary = convcalc.load("vgg16").summary()
+    weights = [layer for layer in summary.layers if layer.params]
+    assert len(weights) == 16
+    assert max(weights, key=lambda layer: layer.params).params == 102_764_544
+
+
+def test_a_trunk_and_its_new_head() -> None:
+    """Transfer learning: what a frozen trunk leaves to train (lectures/d3_transfer.yaml)."""
+    whole = convcalc.load("xception").summary()
+    old_head = whole.layers[-1].params
+    head = convcalc.load("lectures/d3_transfer").summary().totals
+    assert whole.totals.params - old_head == 20_806_952
+    assert head.trainable_params == 10_245
