@@ -1,8 +1,8 @@
 """A network as a graph: nodes, edges, order, and the flow of sizes through them.
 
-A graph's structure never depends on the size of the input or the batch. `GraphBuilder` therefore builds
-it with spatial sizes that are `Open`: they carry their stride against the input and nothing else, so
-nothing that decides structure can look at a size. `flow` then sends sizes of any kind through a
+A graph's structure never depends on the size of the input or the batch. `GraphBuilder` therefore
+builds it with spatial sizes that are `Open`: they carry their stride against the input and nothing
+else, so nothing that decides structure can look at a size. `flow` then sends sizes of any kind through a
 finished graph: ints, formulas or arrays.
 """
 
@@ -212,7 +212,8 @@ class Graph:
     """A finished network.
 
     nodes: in an order in which each comes after what it needs; the inputs come first.
-    inputs: name → shape of one sample, without the batch; an entry is a number or a free size's name.
+    inputs: name → shape of one sample, without the batch; an entry is a number or a free size's
+        name.
     outputs, aux: name → index of the node that gives it.
     """
 
@@ -278,9 +279,7 @@ class GraphBuilder:
     def __len__(self) -> int:
         return len(self._nodes)
 
-    def input(
-        self, name: str, shape: Sequence[Entry], place: Place | None = None
-    ) -> Value:
+    def input(self, name: str, shape: Sequence[Entry], place: Place | None = None) -> Value:
         """An input of the network: the shape of one sample, channels first, without the batch."""
         if any(node.op is not None for node in self._nodes):
             raise ValueError("inputs come before layers")
@@ -353,18 +352,12 @@ class GraphBuilder:
         """Whether channels and strides agree, so that a residual needs no projection."""
         return one.layout == other.layout and one.shape == other.shape
 
-    def expect(
-        self, key: str, wanted: Any, place: Place | None, first: int, value: Value
-    ) -> None:
+    def expect(self, key: str, wanted: Any, place: Place | None, first: int, value: Value) -> None:
         """Record an `expect:` of the step that added the nodes from `first` on."""
         last = len(self._nodes)
-        self._expectations.append(
-            Expectation(key, wanted, place, first, last, value.node.index)
-        )
+        self._expectations.append(Expectation(key, wanted, place, first, last, value.node.index))
 
-    def finish(
-        self, outputs: Mapping[str, Value], aux: Mapping[str, Value] | None = None
-    ) -> Graph:
+    def finish(self, outputs: Mapping[str, Value], aux: Mapping[str, Value] | None = None) -> Graph:
         """The finished graph. Nodes that serve aux outputs alone are marked so."""
         self._name_paths()
         aux = aux or {}
@@ -442,8 +435,8 @@ def context_notes(scope: Scope) -> list[str]:
 class Facts:
     """What an op makes of given input shapes; shared by all nodes where both are the same.
 
-    output: the output's shape. weights, buffers: the tensors it owns. params, buffer_elements, macs:
-    their counts. windows: how it reads each axis. conditions: what must hold.
+    output: the output's shape. weights, buffers: the tensors it owns. params, buffer_elements,
+    macs: their counts. windows: how it reads each axis. conditions: what must hold.
     """
 
     __slots__ = (
@@ -483,14 +476,12 @@ class Flow:
 
     shapes: the output shape of every node, batch first, by index.
     facts: what each layer made of its inputs; None for inputs.
-    open_conditions: (node, condition) pairs that could not be decided because a size is a formula or
-        an array; the figures hold where they do.
+    open_conditions: (node, condition) pairs that could not be decided because a size is a formula
+        or an array; the figures hold where they do.
     names: where sizes are formulas, the names that the distinct ones bear in shapes and costs.
     """
 
-    def __init__(
-        self, graph: Graph, batch: Size, inputs: dict[str, Shape]
-    ) -> None:
+    def __init__(self, graph: Graph, batch: Size, inputs: dict[str, Shape]) -> None:
         self.graph = graph
         self.batch = batch
         self.inputs = inputs
@@ -526,7 +517,8 @@ def flow(
     result = Flow(graph, batch, shapes_in)
     symbolic = any(isinstance(s, Formula) for shape in shapes_in.values() for s in shape)
     if symbolic:
-        from convcalc.integers.names import Names  # formulas are rarer than ints: load it when needed
+        # Formulas are rarer than ints: what only they need is loaded for them.
+        from convcalc.integers.names import Names
 
         result.names = Names(tuple(graph.free))
     known: dict[tuple[Op, tuple[Shape, ...]], Facts] = {}

@@ -16,7 +16,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-CONSOLE = re.compile(r"(?<=^```console\n)(\$ (?P<command>.*)\n)(?P<output>(?:.*\n)*?)(?=```$)", re.M)
+CONSOLE = re.compile(
+    r"(?<=^```console\n)(\$ (?P<command>.*)\n)(?P<output>(?:.*\n)*?)(?=```$)", re.M
+)
 
 
 def run(command: str) -> str:

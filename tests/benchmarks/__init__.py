@@ -1,5 +1,5 @@
-"""Speed and agreement with other tools; run by hand, each file with `python -m tests.benchmarks.NAME`.
+"""Speed and agreement with other tools; run by hand: `python -m tests.benchmarks.NAME`.
 
-Each prints what it measured, as medians and as ratios to something that runs beside it. Nothing here
-is collected by pytest.
+Each prints what it measured, as medians and as ratios to something that runs beside it. Nothing
+here is collected by pytest.
 """

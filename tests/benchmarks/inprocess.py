@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.inprocess
 
-Reach: VGG-16 5 ms, ResNet-152 40, EfficientNet-B7 60, DenseNet-201 60; a chain linear in its length;
-formulas at most 4 times ints.
+Reach: VGG-16 5 ms, ResNet-152 40, EfficientNet-B7 60, DenseNet-201 60; a chain linear in its
+length; formulas at most 4 times ints.
 """
 
 from __future__ import annotations
