@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from convcalc.ops.base import Layout, Op, Shape
 
     Interval = tuple[Any, Any]  # first and last row: ints, formulas, or fractions that bound them
-    # Places in a row: of a map of these sizes; or in an order that only this layer's output has.
-    Row = tuple[Size, ...] | Node
 
 #: Turns that are kept one by one; where there are more, only bounds of them all are.
 MAX_TURNS = 64
@@ -289,6 +287,37 @@ def _hull(intervals: Iterable[Interval | None], others: Iterable[Interval | None
     return (_least(lows), -_least(highs)) if lows and highs else None
 
 
+class Row:
+    """Places that stand in a row, or in another order than that of the input.
+
+    sizes: of the map whose places they are; None where they are not those of a map alone.
+    complete: a layer that reads the whole row reads the whole map.
+    """
+
+    __slots__ = ("complete", "sizes")
+
+    def __init__(self, sizes: tuple[Size, ...] | None, complete: bool) -> None:
+        self.sizes = sizes
+        self.complete = complete
+
+    def is_that_of(self, sizes: tuple[Size, ...]) -> bool:
+        """Whether it is that of a map of these sizes, as far as can be told without a proof."""
+        own = self.sizes
+        return (
+            own is not None
+            and len(own) == len(sizes)
+            and all(
+                a is b or (isinstance(a, int) and isinstance(b, int) and a == b)
+                for a, b in zip(own, sizes, strict=True)
+            )
+        )
+
+    def same(self, other: Row | None) -> bool:
+        if self is other:
+            return True
+        return other is not None and other.sizes is not None and self.is_that_of(other.sizes)
+
+
 class Field:
     """What a value depends on along one axis of one input, away from the borders.
 
@@ -298,11 +327,13 @@ class Field:
         a grid (features, tokens, branches of unequal jumps).
     offset: the centre of the first output's field in input rows, from 0; None likewise.
     is_global: a path sees the whole axis.
+    known: False where there is a local path, or may be one, but no size can be told.
     exact: False where `size` is an upper bound (more than MAX_TURNS turns).
     grid: all of it for a value whose axis corresponds to the input's, else None.
+    row: in which other order the places stand, where they do.
     """
 
-    __slots__ = ("_extent", "_grid", "_row", "exact", "is_global")
+    __slots__ = ("_extent", "_grid", "exact", "is_global", "known", "row")
 
     def __init__(
         self,
@@ -311,18 +342,19 @@ class Field:
         row: Row | None = None,
         extent: int | None = None,
         exact: bool = True,
+        known: bool = True,
     ) -> None:
         self._grid = grid
         self.is_global = is_global
-        # What tells in which row the places stand, where they do.
-        self._row = row
+        self.row = row
         # The size where no grid is left.
         self._extent = extent
         self.exact = exact if grid is None else grid.exact
+        self.known = known
 
     @property
     def grid(self) -> Grid | None:
-        return None if self._row is not None else self._grid
+        return None if self.row is not None else self._grid
 
     @property
     def size(self) -> int | None:
@@ -339,15 +371,15 @@ class Field:
         return None if grid is None else grid.offset
 
     @property
-    def known(self) -> bool:
-        """False where there is a local path, or may be one, but no size can be told."""
-        return self.size is not None or self.is_global
+    def turns(self) -> int:
+        """After how many outputs the fields recur, one shift later; 0 where that is not known."""
+        return 0 if self._grid is None else self._grid.moves
 
     def __str__(self) -> str:
         size = self.size
-        if size is None:
-            return "global" if self.is_global else "?"
-        text = f"{'' if self.exact else '≤ '}{size}"
+        if size is None and self.known:
+            return "global"
+        text = "?" if size is None else f"{'' if self.exact else '≤ '}{size}"
         return f"global ({text})" if self.is_global else text
 
     def __repr__(self) -> str:
@@ -356,48 +388,41 @@ class Field:
     # ------------------------------------------------------------------ what layers make of it
 
     def through(self, window: Window) -> Field:
+        """After a layer that reads this axis by a window."""
         if _is_global(window):
             return _GLOBAL
-        if _trivial(window):
+        if _trivial(window) or self.size is None:
             return self
-        if self._grid is None and self._extent is None:
+        grid = self._grid and self._grid.through(window)
+        return Field(grid, self.is_global) if grid else self.unknown()
+
+    def across(self, windows: Sequence[Window]) -> Field:
+        """After a layer with windows over places that do not stand as in the input."""
+        if any(_is_global(window) for window in windows):
+            return _GLOBAL if self.row is None or self.row.complete else self.unknown()
+        if all(_trivial(window) for window in windows) or self.size is None:
             return self
-        grid = self.grid
-        return Field(grid and grid.through(window), self.is_global)
+        return self.unknown()
 
-    def fold(self, row: Row) -> Field:
-        """Its places in a row."""
-        if self._grid is None:
+    def put(self, row: Row | None) -> Field:
+        """Its places in a row; None: back on their map."""
+        if self.size is None and self.known:
             return self
-        return Field(self._grid, self.is_global, row)
+        return Field(self._grid, self.is_global, row, self._extent, self.exact, self.known)
 
-    def restore(self, sizes: tuple[Size, ...], node: Node) -> Field:
-        """Its places back on a map of these sizes."""
-        if self._grid is None or self._row is None:
+    def unknown(self) -> Field:
+        """There is a local path, and no size."""
+        return Field(None, self.is_global, self.row, known=False)
+
+    def globally(self) -> Field:
+        """The same, and a path that sees the whole axis."""
+        if self.is_global:
             return self
-        if isinstance(self._row, tuple) and _same(self._row, sizes):
-            return Field(self._grid, self.is_global)
-        return self.fold(node)
-
-
-def _same(one: Sequence[Size], other: Sequence[Size]) -> bool:
-    """Whether two maps have the same sizes, as far as can be told without a proof."""
-    return len(one) == len(other) and all(
-        a is b or (isinstance(a, int) and isinstance(b, int) and a == b)
-        for a, b in zip(one, other, strict=True)
-    )
-
-
-def _same_row(one: Row | None, other: Row | None) -> bool:
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return _same(one, other)
-    return one is other
+        return Field(self._grid, True, self.row, self._extent, self.exact, self.known)
 
 
 #: After a layer that reads the whole axis.
 _GLOBAL = Field(None, True)
-#: A field that cannot be told.
-_UNKNOWN = Field(None)
 _START = Field(Grid(1, 1, [(0, 0)]))
 #: Layers whose every output depends on all features of N×F.
 _MIX_FEATURES = frozenset({"Linear", "RBF", "Softmax", "LogSoftmax", "Softmin"})
@@ -532,21 +557,46 @@ class _Layer:
     # ------------------------------------------------------------------ one value
 
     def _advanced(self, fields: Sequence[Field]) -> tuple[Field, ...]:
-        op, node, shape = self.op, self.node, self.shapes[0]
+        op, shape = self.op, self.shapes[0]
         if op.places == "lost":
-            through = any(_is_global(window) for window in self.windows)
-            return tuple(_GLOBAL if through else field.fold(node) for field in fields)
+            return self._lost(fields)
         windows = windows_along(op, self.windows, shape, self._layout(0))
-        on_map = len(shape) - 2 == len(fields)
-        if len(windows) == len(fields) and on_map:
+        on_map = len(shape) - 2 == len(fields) and all(field.row is None for field in fields)
+        if on_map and len(windows) == len(fields):
             fields = [field.through(w) for field, w in zip(fields, windows, strict=True)]
         elif windows:
-            fields = [_in_a_row(field, windows) for field in fields]
+            fields = [field.across(windows) for field in fields]
         if op.places == "folded":
-            return tuple(field.fold(shape[2:] if on_map else node) for field in fields)
+            complete = all(field.row is None or field.row.complete for field in fields)
+            row = Row(shape[2:] if on_map else None, complete and self._folds_all())
+            return tuple(field.put(row) for field in fields)
         if op.places == "restored":
-            return tuple(field.restore(self.shapes[-1][2:], node) for field in fields)
+            sizes = self.shapes[-1][2:]
+            lost = Row(None, False)
+            return tuple(
+                f.put(None if f.row is None or f.row.is_that_of(sizes) else lost) for f in fields
+            )
         return tuple(fields)
+
+    def _folds_all(self) -> bool:
+        """Whether a row holds all places of a map: Flatten can leave an axis out."""
+        if self.op.name() != "Flatten":
+            return True
+        rank = len(self.shapes[0])
+        given = self.op.given()
+        return bool(given["start_dim"] % rank <= 2 and given["end_dim"] % rank == rank - 1)
+
+    def _lost(self, fields: Sequence[Field]) -> tuple[Field, ...]:
+        """One place of all, or places in an order that is not followed."""
+        if any(_is_global(window) for window in self.windows):
+            return tuple(_GLOBAL for _ in fields)
+        if len(self.output) < len(self.shapes[0]):
+            # One token. What attention has gathered in it is left; else it depends on which it is.
+            one = Row(None, False)
+            return tuple(_GLOBAL if f.is_global else f.unknown().put(one) for f in fields)
+        longer = self.op.layout == "tokens"  # a class token among them
+        row = Row(None, longer and all(f.row is not None and f.row.complete for f in fields))
+        return tuple(field.put(row) for field in fields)
 
     def _layout(self, number: int) -> Layout:
         return self.graph.nodes[self.node.inputs[number]].layout
@@ -573,24 +623,30 @@ class _Layer:
                 field = _GLOBAL  # one place for all of the others'
             fields.append(field)
         is_global = any(field.is_global for field in fields)
-        local = [field for field in fields if field.size is not None]
-        if any(not field.known for field in fields):
-            return Field(None, is_global)
+        local = [field for field in fields if field.size is not None or not field.known]
         if not local:
             return _GLOBAL
-        in_line = self._in_line(axis)
         first = local[0]
-        if len(local) == 1 and not in_line:
-            return first if first.is_global == is_global else _marked(first)
+        in_line = self._in_line(axis)
+        if any(not field.known for field in local):
+            row = None if all(field.row is None for field in local) else Row(None, False)
+            return Field(None, is_global, row, known=False)
         if in_line:
-            return self._largest(local, is_global)
+            # Of tokens in one row, others than one map's.
+            row = Row(None, True) if first.row is not None else None
+            return self._largest(local, is_global, row)
+        same = all(f.row is first.row or (f.row and f.row.same(first.row)) for f in local)
+        if len(local) == 1:
+            return first.globally() if is_global else first
         grids = [field._grid for field in local if field._grid is not None]
-        same_row = all(_same_row(first._row, field._row) for field in local)
-        if len(grids) < len(local) or not same_row:
+        if len(grids) < len(local) or not same:
             # Features side by side read each their own; a sum would read both.
             if self.op.name() == "Concat":
-                return self._largest(local, is_global)
-            return Field(None, is_global)
+                return self._largest(local, is_global, self._side_by_side(local))
+            alike = same and first.row is not None and len({field.size for field in local}) == 1
+            if alike and len(grids) == 0:
+                return first.globally() if is_global else first
+            return Field(None, is_global, Row(None, False), known=False)
         united = grids[0]
         for grid in grids[1:]:
             both = united.united(grid)
@@ -598,7 +654,11 @@ class _Layer:
                 return self._without_grid(name, axis, grids, is_global)
             united = both
         self._align(name, axis, grids)
-        return Field(united, is_global, first._row)
+        return Field(united, is_global, first.row)
+
+    @staticmethod
+    def _side_by_side(fields: Sequence[Field]) -> Row:
+        return Row(None, all(field.row is not None and field.row.complete for field in fields))
 
     def _stretched(self, axis: int, shape: Shape) -> bool:
         """Whether a gate's single place is spread over the axis."""
@@ -615,18 +675,16 @@ class _Layer:
         return dim == 1 if self._layout(0) == "tokens" else dim == axis + 2
 
     @staticmethod
-    def _largest(fields: Sequence[Field], is_global: bool) -> Field:
+    def _largest(fields: Sequence[Field], is_global: bool, row: Row | None) -> Field:
         exact = all(field.exact for field in fields)
-        return Field(None, is_global, None, max(_size(f) for f in fields), exact)
+        return Field(None, is_global, row, max(_size(f) for f in fields), exact)
 
-    def _without_grid(
-        self, name: str, axis: int, grids: Sequence[Grid], is_global: bool
-    ) -> Field:
+    def _without_grid(self, name: str, axis: int, grids: Sequence[Grid], is_global: bool) -> Field:
         """Branches of unequal jumps: the largest of all outputs' fields on the map at hand."""
         self._align(name, axis, grids)
         outputs = self.output[axis + 2] if len(self.output) > axis + 2 else None
         if not isinstance(outputs, int):
-            return Field(None, is_global)
+            return Field(None, is_global, known=False)
         exact = all(grid.exact for grid in grids)
         turns = lcm(*(grid.moves for grid in grids)) if exact else 1
         if turns > MAX_TURNS:
@@ -638,7 +696,7 @@ class _Layer:
             bounds = [self._rows(grid, output, exact) for grid in grids]
             rows = [pair for pair in bounds if pair is not None]
             if any(isinstance(row, Formula) for pair in rows for row in pair):
-                return Field(None, is_global)
+                return Field(None, is_global, known=False)
             if rows:
                 low, high = _hull(rows, rows)
                 largest = max(largest, int((high - low) // 1) + 1)
@@ -660,24 +718,10 @@ class _Layer:
             self.result.misaligned.append(Misalignment(self.node, name, axis, jumps, offsets))
 
 
-def _marked(field: Field) -> Field:
-    """The same, and a path that sees the whole axis."""
-    return Field(field._grid, True, field._row, field._extent, field.exact)
-
-
 def _size(field: Field) -> int:
     size = field.size
     assert size is not None
     return size
-
-
-def _in_a_row(field: Field, windows: Sequence[Window]) -> Field:
-    """After windows over places that stand in a row, or over features."""
-    if any(_is_global(window) for window in windows):
-        return _GLOBAL
-    if all(_trivial(window) for window in windows) or not field.known:
-        return field
-    return field if field.size is None else Field(None, field.is_global)
 
 
 def windows_along(
@@ -692,9 +736,13 @@ def windows_along(
         return [GLOBAL]
     if windows or op.layout != "any" or layout != "channels" or len(shape) != 3:
         return windows
-    # As on a map of L×L: the window along its only axis is the one that does something.
-    lifted = op.windows((*shape, shape[2]))
-    return [w for w in lifted if not _trivial(w)][:1]
+    if op.name() == "Linear":
+        return [GLOBAL]
+    if op.given().get("dim", 1) % 3 != 2:
+        return windows
+    # As on a map of L×L along its last axis: the window that does something is the one.
+    lifted = type(op)(**{**op.given(), "dim": -1}).windows((*shape, shape[2]))
+    return [window for window in lifted if not _trivial(window)]
 
 
 def propagate(graph: Graph, inputs: dict[str, Shape]) -> tuple[list[Shape], list[Any]]:

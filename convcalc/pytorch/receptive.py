@@ -1,0 +1,417 @@
+"""Receptive fields measured: float64 gradients through a thin copy of the network.
+
+The gradient of one output says which rows of the input it depends on. The input is made larger,
+by whole multiples of the design's size, until a layer has neighbouring outputs in which no padding
+of any layer before it has a part. Sizes, jumps and offsets then follow from their rows alone.
+
+Each gradient is set to 1 where it is not 0, layer by layer: products of a thousand small weights
+would underflow (in float32, densenet121 then reads 1359 instead of 2071).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from convcalc.analysis.receptive import Field, ReceptiveFields, fields_of, propagate
+from convcalc.pytorch.compare import Comparison
+from convcalc.pytorch.thin import Place, changes, thin
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from convcalc.graph import Flow, Graph, Node
+
+    Rows = tuple[int, int] | None
+    # A node's index, and which of its outputs along the axis.
+    Request = tuple[int, int]
+
+#: So many gradients are taken at once.
+CHUNK = 64
+#: Where fields recur after more outputs than this, only two neighbours are asked for.
+MAX_TURNS = 64
+#: Of fields that recur sooner, two rounds are asked for.
+FEW_TURNS = 4
+#: The input grows by these factors, one after the other.
+FACTORS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+#: Longer inputs are not tried.
+MAX_LENGTH = 1 << 15
+
+
+class Copy:
+    """The thin copy of a network along one axis, at given shapes of its nodes.
+
+    A node whose shape is () is left out.
+    """
+
+    def __init__(self, graph: Graph, shapes: Sequence[Any], input: str, axis: int) -> None:
+        self.graph = graph
+        self.shapes = shapes
+        self.input = input
+        self.source = list(graph.inputs).index(input)
+        self.axis = axis
+        self.axes = len(graph.inputs[input]) - 1
+
+    def length(self, index: int) -> int | None:
+        """How many places a node's value has along the axis; None where it has no such axis."""
+        node, shape = self.graph.nodes[index], self.shapes[index]
+        if not shape or len(shape) != self.axes + 2 or node.layout == "tokens":
+            return None
+        size: int = shape[2 + self.axis]
+        return size
+
+    def rows(self, requests: Sequence[Request], *, local: bool) -> dict[Request, Rows]:
+        """The first and last row of the input on which each of some outputs depends."""
+        asked = list(dict.fromkeys(requests))
+        found: dict[Request, Rows] = {}
+        for start in range(0, len(asked), CHUNK):
+            chunk = asked[start : start + CHUNK]
+            found.update(zip(chunk, self._gradients(chunk, local), strict=True))
+        return found
+
+    def _gradients(self, requests: Sequence[Request], local: bool) -> list[Rows]:
+        x, values = self._run({index for index, _ in requests}, local=local)
+        together = torch.stack([values[index][0, 0, output] for index, output in requests])
+        if not together.requires_grad:
+            return [None] * len(requests)
+        each = torch.eye(len(requests), dtype=together.dtype)
+        (gradients,) = torch.autograd.grad(together, x, each, is_grads_batched=True)
+        return [_extent(gradient[0, 0]) for gradient in gradients]
+
+    def inner(self, wanted: set[int]) -> dict[int, Tensor]:
+        """For each of some nodes, which of its outputs no padding has a part in."""
+        with torch.no_grad():
+            _, values = self._run(wanted, local=True, fill=1.0)
+        return {index: values[index][0, 0] == 0 for index in wanted}
+
+    def same_as(self, index: int) -> int:
+        """The node whose thin value this one's is: not its own where the layer does nothing."""
+        while True:
+            node = self.graph.nodes[index]
+            if node.op is None or changes(node.op):
+                return index
+            index = node.inputs[0]
+
+    def _ancestors(self, wanted: set[int]) -> set[int]:
+        needed = set(wanted)
+        for node in reversed(self.graph.nodes):
+            if node.index in needed:
+                needed.update(node.inputs)
+        return needed
+
+    def _run(
+        self, wanted: set[int], *, local: bool, fill: float = 0.0
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        needed = self._ancestors(wanted)
+        values: dict[int, Tensor] = {}
+        source: Tensor | None = None
+        for node in self.graph.nodes:
+            if node.index not in needed:
+                continue
+            if node.op is None:
+                length = self.length(node.index)
+                size = 1 if length is None else length
+                value = torch.zeros((1, 1, size), dtype=torch.float64)
+                if node.index == self.source:
+                    source = value.requires_grad_()  # the rest is linear in it
+            else:
+                flowing = [values[i] for i in node.inputs]
+                value = thin(self._place(node, local, fill), *flowing)
+                if fill:
+                    value = (value != 0).to(value.dtype)
+                elif value.requires_grad and changes(node.op):
+                    value.register_hook(_marked)  # type: ignore[no-untyped-call]  # torch has no types here
+            values[node.index] = value
+        assert source is not None
+        return source, values
+
+    def _place(self, node: Node, local: bool, fill: float) -> Place:
+        assert node.op is not None
+        layout = self.graph.nodes[node.inputs[0]].layout
+        return Place(
+            node.op,
+            self.axis,
+            [self.shapes[i] for i in node.inputs],
+            self.shapes[node.index],
+            layout,
+            axes=self.axes,
+            local=local,
+            fill=fill,
+        )
+
+
+def middle_run(inner: Tensor, count: int) -> int | None:
+    """Where so many outputs stand side by side, all of them inner ones, nearest to the middle."""
+    if len(inner) < count:
+        return None
+    runs = inner.to(torch.int8).unfold(0, count, 1).amin(1).nonzero().flatten()
+    if not len(runs):
+        return None
+    middle = (len(inner) - count) / 2
+    return int(runs[(runs - middle).abs().argmin()])
+
+
+def _marked(gradient: Tensor) -> Tensor:
+    return (gradient != 0).to(gradient.dtype)
+
+
+def _extent(gradient: Tensor) -> Rows:
+    rows = gradient.nonzero()
+    return (int(rows[0]), int(rows[-1])) if len(rows) else None
+
+
+class Measured:
+    """What the gradients say of a layer along one axis.
+
+    rows: of neighbouring outputs from `first` on: a round of turns and some that come after; of one
+        output where places are not on a grid. is_global: paths that read a whole axis add to them.
+    """
+
+    __slots__ = ("field", "first", "is_global", "rows")
+
+    def __init__(self, field: Field, first: int, rows: Sequence[Rows], *, is_global: bool) -> None:
+        self.field = field
+        self.first = first
+        self.rows = list(rows)
+        self.is_global = is_global
+
+    @property
+    def size(self) -> int | None:
+        sizes = [rows[1] - rows[0] + 1 for rows in self.rows if rows is not None]
+        return max(sizes, default=None)
+
+    @property
+    def twice(self) -> bool:
+        """Whether a turn was seen twice, so that there is a jump to tell."""
+        turns = round_of(self.field)
+        return any(one and two for one, two in zip(self.rows, self.rows[turns:], strict=False))
+
+    @property
+    def jump(self) -> int | Fraction | None:
+        """How far the field moves from one output to the next, on the mean of a round of turns."""
+        from fractions import Fraction
+
+        turns = round_of(self.field)
+        pairs = [
+            (one, two)
+            for one, two in zip(self.rows, self.rows[turns:], strict=False)
+            if one is not None and two is not None
+        ]
+        moved = {two[end] - one[end] for one, two in pairs for end in (0, 1)}
+        if len(moved) != 1:
+            return None  # the field grows or shrinks: there is no grid
+        jump = Fraction(moved.pop(), turns)
+        return jump.numerator if jump.denominator == 1 else jump
+
+    @property
+    def offset(self) -> int | Fraction | None:
+        """The middle of what bounds all fields, at output 0."""
+        from fractions import Fraction
+
+        jump = self.jump
+        if jump is None:
+            return None
+        placed = [
+            (rows[0] - i * jump, rows[1] - i * jump)
+            for i, rows in enumerate(self.rows, self.first)
+            if rows is not None
+        ]
+        middle = Fraction(min(low for low, _ in placed) + max(high for _, high in placed)) / 2
+        return middle.numerator if middle.denominator == 1 else middle
+
+
+def compare_fields(flow: Flow) -> list[Comparison]:
+    """Every layer's receptive field as computed beside what gradients say of it.
+
+    Figures "receptive_field", "jump", "offset" and "global", each a list with one entry an axis; of
+    the input where there are several, the figure names it: "receptive_field of left". Entries that
+    cannot be told are left out. A pool or resize to a fixed size, whose field depends on the size
+    at hand, is compared at the size at which it is measured.
+    """
+    comparisons: list[Comparison] = []
+    graph = flow.graph
+    several = len(graph.inputs) > 1
+    for name, entries in graph.inputs.items():
+        axes = len(entries) - 1
+        if axes < 1:
+            continue
+        computed: dict[int, list[Field | None]] = {}
+        measured: dict[int, list[Measured | None]] = {}
+        known: dict[tuple[Any, ...], dict[int, tuple[Field, Measured]]] = {}
+        for axis in range(axes):
+            key = _along(flow, name, axis)
+            if key not in known:
+                known[key] = _axis(flow, name, axis)
+            for index, (field, seen) in known[key].items():
+                computed.setdefault(index, [None] * axes)[axis] = field
+                measured.setdefault(index, [None] * axes)[axis] = seen
+        for index in sorted(computed):
+            path = graph.nodes[index].path
+            suffix = f" of {name}" if several else ""
+            comparisons += _compared(path, suffix, computed[index], measured[index])
+    return comparisons
+
+
+def _along(flow: Flow, name: str, axis: int) -> tuple[Any, ...]:
+    """What a network looks like along an axis: axes that look alike are measured once."""
+    seen: list[Any] = []
+    for node in flow.graph.nodes:
+        shape = flow.shapes[node.index]
+        seen.append(shape[2 + axis] if len(shape) > 2 + axis else None)
+        if node.op is not None:
+            values = []
+            for value in node.op.given().values():
+                spatial = node.op.spatial or 0
+                if isinstance(value, tuple) and len(value) == spatial:
+                    values.append(value[axis] if axis < len(value) else None)
+                elif isinstance(value, tuple) and len(value) == 2 * spatial:
+                    values.append(value[2 * (spatial - 1 - axis) : 2 * (spatial - axis)])
+                else:
+                    values.append(str(value))
+            # Layers that treat axes by their number look different along each.
+            if node.kind in ("Concat", "Linear", "GLU") or "Softmax" in node.kind:
+                values.append(axis)
+            seen.append(tuple(values))
+    return tuple(seen)
+
+
+def _axis(flow: Flow, name: str, axis: int) -> dict[int, tuple[Field, Measured]]:
+    """For each layer that depends on an input the field along an axis, computed and measured.
+
+    Left out are fields that cannot be told, and maps that stay too small at any size of the input
+    for an output without padding.
+    """
+    graph = flow.graph
+    results: dict[int, tuple[Field, Measured]] = {}
+    todo = {node.index for node in graph.layers}
+    for factor in FACTORS:
+        inputs = {
+            n: (1, shape[1], *(size * factor for size in shape[2:]))
+            for n, shape in flow.inputs.items()
+        }
+        length = inputs[name][2 + axis]
+        if (factor > 1 and length > MAX_LENGTH) or not todo:
+            break
+        shapes, windows = propagate(graph, inputs)
+        fields = fields_of(graph, shapes, windows)
+        copy = Copy(graph, shapes, name, axis)
+        asked = _questions(copy, fields, name, todo)
+        for index, seen in _answers(copy, asked).items():
+            results[index] = (seen.field, seen)
+            todo.discard(index)
+    return results
+
+
+def _questions(
+    copy: Copy, fields: ReceptiveFields, name: str, todo: Iterable[int]
+) -> dict[int, tuple[Field, int, int]]:
+    """For each layer that can be measured: its field, the first output to ask for, how many."""
+    told = {}
+    length = copy.length(copy.source)
+    assert length is not None
+    for index in sorted(todo):
+        several = fields.by_node[index].get(name)
+        field = several[copy.axis] if several else None
+        # An input smaller than what was computed could not hold it.
+        if field is not None and field.known and (field.size or 0) <= length:
+            told[index] = field
+    if not told:
+        return {}
+    inner = copy.inner({copy.same_as(index) for index in told})
+    asked = {}
+    for index, field in told.items():
+        turns = round_of(field)
+        # The first of many turns may read nothing; of a few, all are seen twice.
+        count = 2 * turns if turns <= FEW_TURNS else turns + 1
+        first = middle_run(inner[copy.same_as(index)], max(count, 1))
+        if first is not None:
+            asked[index] = (field, first, max(count, 1))
+    return asked
+
+
+def round_of(field: Field) -> int:
+    """How many outputs make a round of turns, as far as they are asked for."""
+    return field.turns if field.turns <= MAX_TURNS else 1
+
+
+def _answers(copy: Copy, asked: Mapping[int, tuple[Field, int, int]]) -> dict[int, Measured]:
+    requests = {
+        index: [(copy.same_as(index), first + number) for number in range(count)]
+        for index, (_, first, count) in asked.items()
+    }
+    local = copy.rows([r for several in requests.values() for r in several], local=True)
+    # One output that reads something tells whether other paths add to it.
+    telling = {
+        index: next(([r] for r in several if local[r] is not None), several)
+        for index, several in requests.items()
+    }
+    whole = copy.rows([r for several in telling.values() for r in several], local=False)
+    length = copy.length(copy.source)
+    assert length is not None
+    found = {}
+    for index, (field, first, _) in asked.items():
+        rows = [local[request] for request in requests[index]]
+        reads = any(whole[request] for request in telling[index])
+        # On a map of one row all taps of a kernel can fall beside it, and a local path that reads
+        # the whole input hides one that is not: a larger one tells more.
+        if field.size == 0 or (reads and (0, length - 1) not in rows):
+            more = any(whole[request] != local[request] for request in telling[index])
+            found[index] = Measured(field, first, rows, is_global=more)
+    return found
+
+
+def _compared(
+    path: str, suffix: str, computed: Sequence[Field | None], measured: Sequence[Measured | None]
+) -> list[Comparison]:
+    pairs = [
+        (field, seen)
+        for field, seen in zip(computed, measured, strict=True)
+        if field is not None and seen is not None
+    ]
+    if not pairs:
+        return []
+    comparisons = [
+        Comparison(
+            f"receptive_field{suffix}",
+            path,
+            [field.size for field, _ in pairs],
+            [_size(field, seen) for field, seen in pairs],
+        ),
+        Comparison(
+            f"global{suffix}",
+            path,
+            [field.is_global for field, _ in pairs],
+            [_is_global(field, seen) for field, seen in pairs],
+        ),
+    ]
+    on_grid = [
+        (f, s) for f, s in pairs if f.grid is not None and f.exact and any(s.rows) and s.twice
+    ]
+    if on_grid:
+        comparisons += [
+            Comparison(
+                f"{figure}{suffix}",
+                path,
+                [str(getattr(field, figure)) for field, _ in on_grid],
+                [str(getattr(seen, figure)) for _, seen in on_grid],
+            )
+            for figure in ("jump", "offset")
+        ]
+    return comparisons
+
+
+def _size(field: Field, seen: Measured) -> int | None:
+    size = seen.size
+    bound = not field.exact or not field.turns  # of any output; those in the middle may read less
+    if bound and size is not None and field.size is not None and size <= field.size:
+        return field.size
+    return 0 if size is None and field.size == 0 else size
+
+
+def _is_global(field: Field, seen: Measured) -> bool:
+    # Of values put after one another, and of features side by side, the one asked for may be local.
+    some = field.size is not None and field.grid is None
+    return seen.is_global or (some and field.is_global)
