@@ -2,8 +2,8 @@
 
 A graph's structure never depends on the size of the input or the batch. `GraphBuilder` therefore
 builds it with spatial sizes that are `Open`: they carry their stride against the input and nothing
-else, so nothing that decides structure can look at a size. `flow` then sends sizes of any kind through a
-finished graph: ints, formulas or arrays.
+else, so nothing that decides structure can look at a size. `flow` then sends sizes of any kind
+through a finished graph: ints, formulas or arrays.
 """
 
 from __future__ import annotations
