@@ -53,8 +53,9 @@ SAME: dict[str, tuple[str, str | None]] = {
         f"regnet_{kind}_{size}": ("regnet", f"{kind}_{size}")
         for kind in "xy"
         for size in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf", "128gf")
-        if (kind, size) != ("x", "128gf")
+        if (kind, size) not in (("x", "400mf"), ("x", "128gf"))
     },
+    "regnet_x_400mf": ("regnet", "x_400mf_torchvision"),
     **{f"convnext_{size}": ("convnext", size) for size in ("tiny", "small", "base", "large")},
     **{f"vit_{size}": ("vit", size) for size in ("b_16", "b_32", "l_16", "l_32", "h_14")},
     **{f"swin_{size[0]}": ("swin", size) for size in ("tiny", "small", "base")},
