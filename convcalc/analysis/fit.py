@@ -247,8 +247,9 @@ class Fit:
     flow: with the open sizes. batch: how many samples conditions are about. declared: open size →
     the design's own number, where it has one.
     axes: one `Axis` for each open size. square: the axes that the design gives one number, as one;
-    None where there are not two. mixed: conditions on several open sizes at once, not proved for
-    all; they make the answers about each of these axes unknown, not those about `square`.
+    None where there are not two. mixed: conditions on several open sizes at once; they make the
+    answers about each of these axes unknown, not those about `square`. implied: such conditions
+    that hold for all sizes that are otherwise valid.
     features: the last value, on the way to the outputs, with open spatial sizes; None without one.
     """
 
@@ -266,10 +267,14 @@ class Fit:
         self.mixed: list[tuple[Node, Condition]] = []
         self._solved: dict[object, Solutions] = {}
         self._strides: dict[object, Stride] = {}
+        self._gates: dict[Axis, Solutions] = {}
         self._collect()
+        for axis, gates in self._gates.items():
+            axis.valid = Sizes(axis.valid.solutions | gates, axis.valid.undecided)
         for axis in self.axes:
             _add_up(axis.strides)
-        self.mixed = [pair for pair in self.mixed if not self._always(pair[1])]
+        self.implied = [pair for pair in self.mixed if self._always(pair[1])]
+        self.mixed = [pair for pair in self.mixed if pair not in self.implied]
         for node, condition in self.mixed:
             undecided = Undecided(node, str(condition), "it depends on several sizes at once")
             for name in self._by_name.keys() & {*_names(condition.left, condition.right)}:
@@ -370,8 +375,9 @@ class Fit:
             return []
         strides = []
         for position, (size, window) in enumerate(zip(sizes, facts.windows, strict=True)):
-            # A stride that is a formula belongs to an adaptive pool or a resize to a fixed size.
-            if isinstance(window.stride, int) and window.stride > 1:
+            # A stride that is a formula belongs to an adaptive pool or a resize to a fixed size,
+            # one that divides the spread of the rows to a resize by a whole factor.
+            if isinstance(window.stride, int) and not _steps_within(window):
                 found = self._add_stride(node, position, size, window)
                 if found is not None:
                     strides.append(found)
@@ -400,8 +406,21 @@ class Fit:
         else:
             axis.valid = axis.valid & Sizes(sizes)
             axis.demands.append(Demand(node, condition, sizes))
+            if node.kind == "Mul" and condition.kind == "equal":
+                self._add_gate(axis, node, left, right, sizes)
         if condition.kind == "equal" and node.op is not None and node.op.inputs == 0:
             axis.joins.append(Join(node, condition.left, condition.right, sizes))
+
+    def _add_gate(self, axis: Axis, node: Node, left: Size, right: Size, sizes: Solutions) -> None:
+        """Where a branch of a Mul happens to have one place alone, it is taken for a gate: then the
+        branches need not agree, and what comes after them has another size."""
+        gates = self._solve("equal", left, 1) | self._solve("equal", right, 1)
+        if (sizes | gates) == sizes:
+            return
+        told = f"a branch of {node.op} with one place alone is a gate"
+        reason = "it is one for some sizes, and for others not"
+        axis.valid = axis.valid & Sizes(all_sizes(), [Undecided(node, told, reason)])
+        self._gates[axis] = self._gates.get(axis, gates) | gates
 
     def _at_batch(self, size: Size) -> Size:
         """A few layers ask for several samples, or for several places of all samples."""
@@ -558,6 +577,11 @@ def solve(kind: str, left: Size, right: Size) -> Solutions:
     if not isinstance(right, int):
         raise UndecidedError(f"it asks which sizes {right} divides")
     return where_divisible(left, right)
+
+
+def _steps_within(window: Window) -> bool:
+    upsample = window.upsample
+    return isinstance(upsample, int) and upsample % window.stride == 0
 
 
 def _names(*sizes: Size) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ COMPLETE = "_CONVCALC_COMPLETE"
 COMMANDS = {
     "summary": "every layer's output size, parameters and MACs, and the totals",
     "check": "prove every figure by running the network in PyTorch",
+    "fit": "which input sizes it takes, which fit, which give a wanted output",
     "list": "the networks that come with convcalc",
     "ops": "the layers there are, with arguments, rules and sources",
     "schema": "the language as a JSON Schema, for editors",

@@ -36,7 +36,7 @@ MAX_MODULUS = 1 << 16
 class Solutions:
     """A set of ints x ≥ lower that is periodic from some x on. Immutable.
 
-    `x in solutions`, `one & other`, `one == other` mean what they do for sets.
+    `x in solutions`, `one & other`, `one | other`, `one == other` mean what they do for sets.
     """
 
     __slots__ = ("_classes", "lower", "modulus", "stretches")
@@ -69,6 +69,18 @@ class Solutions:
                 if both:
                     stretches[r] = both
         return Solutions(lower, modulus, stretches)
+
+    def __or__(self, other: Solutions) -> Solutions:
+        """The members of either; of both, the lower bound is the smaller one. Errors as `&`."""
+        modulus = lcm(self.modulus, other.modulus)
+        if modulus > MAX_MODULUS:
+            raise UndecidedError(f"the sizes have a period of {short(modulus)}")
+        stretches = {}
+        for r in range(modulus):
+            either = [*self._of_class(r, modulus), *other._of_class(r, modulus)]
+            if either:
+                stretches[r] = _joined(sorted(either, key=lambda stretch: stretch[0]), modulus)
+        return Solutions(min(self.lower, other.lower), modulus, stretches)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Solutions):
@@ -263,11 +275,13 @@ def _where(
 
 
 def _joined(stretches: list[Stretch], period: int) -> tuple[Stretch, ...]:
-    """Stretches that touch as one."""
+    """Stretches, by their first members, as ones that neither touch nor overlap."""
     result: list[Stretch] = []
     for first, last in stretches:
-        if result and result[-1][1] == first - period:
-            result[-1] = result[-1][0], last
+        begin, end = result[-1] if result else (0, -period - 1)
+        if result and (end is None or first <= end + period):
+            if end is not None and (last is None or last > end):
+                result[-1] = begin, last
         else:
             result.append((first, last))
     return tuple(result)

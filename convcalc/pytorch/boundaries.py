@@ -6,8 +6,8 @@ the input, and run. It is tried at the sizes where an answer changes:
 - accepts: the last invalid size and the first valid one, and around the first gap between valid
   ones; compared is the layer at which PyTorch refuses.
 - divides, dropped: the first size that fits exactly, and for each stride one at which it does not;
-  compared is whether its last window ends with the last row of the padded input, and how many of
-  the last rows of the layer's own input no output reads.
+  compared is whether the stride divides the steps that the same layer takes with stride 1, and how
+  many of the last rows of the layer's own input no output reads.
 - output: both ends of each interval of an `Inverse`, and beyond; compared are the shapes.
 - weights: both ends of each interval of `kept`, and beyond; compared is whether the module made for
   the design's own input takes this one.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from convcalc.analysis.inverse import Inverse
     from convcalc.graph import Node
     from convcalc.integers import Size
-    from convcalc.ops.base import Op, Window
+    from convcalc.ops.base import Op
 
     Shape = tuple[int, ...]
     #: Open size → number.
@@ -176,8 +176,9 @@ class _Trial:
         told = f"{AXES[len(shape) - 2][position]} at {_told(axis, size)}"
         outputs = node.op.output(shape)
         try:
-            divides = self._divides(node.op, shape, position, window)
-            yield Comparison(f"divides {told}", node.path, size in stride.sizes, divides)
+            divides = self._divides(node.op, shape, position, stride.stride)
+            if divides is not None:
+                yield Comparison(f"divides {told}", node.path, size in stride.sizes, divides)
             if len(outputs) == len(shape):
                 dropped = tail(shape[position + 2], outputs[position + 2], window)
                 measured = self._dropped(node.op, shape, position)
@@ -316,15 +317,25 @@ class _Trial:
 
     # ------------------------------------------------------------------ one layer's rows
 
-    def _divides(self, op: Op, shape: Shape, position: int, window: Window) -> bool:
-        """Whether the last window ends with the last row of the padded input."""
-        padded = list(shape)
-        for axis, other in enumerate(op.windows(shape)):
-            if axis == position:
-                padded[axis + 2] += _whole(window.before) + _whole(window.after)
-            else:  # large enough for the kernel without its padding
-                padded[axis + 2] = max(padded[axis + 2], _whole(other.reach))
-        return self._reads(_without_padding(op), tuple(padded), position, padded[position + 2] - 1)
+    def _divides(self, op: Op, shape: Shape, position: int, stride: int) -> bool | None:
+        """Whether windows, taken one row on each time, come out even by strides; None for layers
+        that cannot be built with stride 1, or pad by their stride (tf_same)."""
+        given = op.given()
+        if "stride" not in given or given.get("padding") == "tf_same":
+            return None
+        steps = [1 if at == position else value for at, value in enumerate(_strides(op, shape))]
+        given = {**given, "stride": tuple(steps)}
+        if "ceil_mode" in given:
+            given["ceil_mode"] = False
+        with self.device, Undrawn():
+            module: nn.Module = type(op)(**given).build(NN, shape)
+        values = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        try:
+            with torch.no_grad():
+                places = module.to(torch.float64).eval()(values).shape
+        except RuntimeError:  # none lies within: with ceil_mode it may reach past the end
+            return False
+        return len(places) == len(shape) and (places[position + 2] - 1) % stride == 0
 
     def _dropped(self, op: Op, shape: Shape, position: int) -> int:
         """How many of the last rows get no gradient."""
@@ -350,16 +361,8 @@ class _Trial:
         return bool(values.grad.select(position + 2, row).any())
 
 
-def _without_padding(op: Op) -> Op:
-    """The same layer on an input that is padded already."""
-    given = op.given()
-    if "padding" in given:
-        given["padding"] = 0
-    if "padding_mode" in given:
-        given["padding_mode"] = "zeros"
-    if "ceil_mode" in given:
-        given["ceil_mode"] = False
-    return type(op)(**given)
+def _strides(op: Op, shape: Shape) -> list[int]:
+    return [_whole(window.stride) for window in op.windows(shape)]
 
 
 def _asserted(demand: Demand) -> bool:

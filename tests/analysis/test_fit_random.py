@@ -61,7 +61,8 @@ def compare_axis(
         tried = oracle.try_sizes(*rest[:position], size, *rest[position + 1 :])
         assert (size in axis.valid) == tried.valid, (axis, size)
         refusal = axis.refusal(size)
-        assert (refusal and refusal.path) == tried.refused, (axis, size)
+        if not found.implied:  # else a layer that asks of two sizes at once may come before it
+            assert (refusal and refusal.path) == tried.refused, (axis, size)
         counts["sizes"] += 1
         if not tried.valid:
             continue

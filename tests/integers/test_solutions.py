@@ -99,11 +99,15 @@ def test_solutions_against_brute_force(extremes):
 def test_intersections(left, right, bound):
     try:
         one, two = where_at_least(formula_of(left), bound), where_divisible(formula_of(right), 3)
-        both = one & two
+        both, either = one & two, one | two
     except UndecidedError:
         return
     assert members(both) == members(one) & members(two)
+    assert members(either) == members(one) | members(two)
+    check(either, members(either))
+    assert either == two | one
     assert both == two & one
+    assert both | one == one
     assert both & one == both
     if one.settled < REACH - one.modulus and two.settled < REACH - two.modulus:
         assert (one == two) == (members(one) == members(two) and one.classes == two.classes)
@@ -184,6 +188,7 @@ def test_factors():
     assert factors(25) is None
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400), trees(names=("H",), leaves=4))
 def test_repr_tells_the_smallest(bound, tree):
     if used(tree):

@@ -1,0 +1,163 @@
+"""What `fit` says, beside PyTorch at the boundaries; wrong rules planted there are caught."""
+
+from __future__ import annotations
+
+import pytest
+
+import convcalc
+from convcalc.analysis import fit as fitting
+from convcalc.ops.base import REGISTRY, Window
+from convcalc.pytorch import verify_fit
+from tests.analysis import designs
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+#: Padding or ceil_mode lets these read every row of every size; or no other size is valid.
+READ_WHOLE = ("resnet", "googlenet", "googlenet_torchvision", "unet_padded")
+
+
+def figures(report, start: str) -> list:
+    return [c for c in report.comparisons if c.figure.startswith(start)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lenet5",
+        "alexnet",
+        "alexnet_torchvision",
+        "googlenet_torchvision",
+        "googlenet",
+        "resnet",
+        "densenet121",
+        "unet_padded",
+        "m5",
+        "swin_t",
+        "squeezenet",
+    ],
+)
+def test_the_zoo_at_its_boundaries(name):
+    report = verify_fit(convcalc.fit(name), device="cpu")
+    assert report.ok, report.failures
+    assert figures(report, "accepts")
+    # each stride where it divides and where it does not, each row read and not
+    for start in ("divides", "dropped"):
+        found = figures(report, start)
+        seen = {bool(c.computed) for c in found}
+        assert seen == {True, False} or name in READ_WHOLE, found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [designs.CONFLICT, designs.TF_SAME, designs.ODD, designs.FIXED, designs.ASSERTED],
+    ids=["conflict", "tf_same", "odd", "fixed", "asserted"],
+)
+def test_hard_cases_at_their_boundaries(text):
+    report = verify_fit(convcalc.fit(text), device="cpu")
+    assert report.ok, report.failures
+    assert len(report.comparisons) > 2
+
+
+def test_both_ends_of_an_interval():
+    fit = convcalc.fit("lenet5")
+    report = verify_fit(fit, [fit.sizes_for(3, "AvgPool2d[1]")], device="cpu")
+    assert report.ok, report.failures
+    told = [c.figure for c in figures(report, "wanted output")]
+    # 3 comes of 24 … 27, but below 32 the last convolution refuses: no size is wanted
+    assert told == []
+    report = verify_fit(fit, [fit.sizes_for(6, "AvgPool2d[1]")], device="cpu")
+    assert report.ok, report.failures
+    assert [(c.figure, c.computed) for c in figures(report, "wanted output")] == [
+        ("wanted output at H = 35, W = 35", False),
+        ("wanted output at H = 36, W = 36", True),
+        ("wanted output at H = 39, W = 39", True),
+        ("wanted output at H = 40, W = 40", False),
+    ]
+
+
+def test_sizes_that_keep_the_weights():
+    report = verify_fit(convcalc.fit("lenet5"), device="cpu")
+    assert [(c.figure, c.computed, c.measured) for c in figures(report, "weights kept")] == [
+        ("weights kept at H = W = 32", True, True),
+        ("weights kept at H = W = 35", True, True),
+        ("weights kept at H = W = 36", False, False),
+    ]
+
+
+def test_axes_of_their_own():
+    """Along a height that is fixed, and where the two have other answers."""
+    report = verify_fit(convcalc.fit("lenet5", input=(1, 32, "W")), device="cpu")
+    assert report.ok
+    assert any("W = 31" in c.figure for c in report.comparisons)
+    text = """convcalc: 1
+name: uneven
+input: [3, 20, 30]
+layers: Conv2d(4, (3, 5), stride=(2, 3)) -> MaxPool2d((2, 1))
+"""
+    report = verify_fit(convcalc.fit(text), device="cpu")
+    assert report.ok, report.failures
+    assert {c.figure.split(" at ")[1].split(" = ")[0] for c in figures(report, "divides")} == {
+        "H",
+        "W",
+    }
+
+
+def test_a_wrong_congruence_is_caught(monkeypatch):
+    original = fitting.where_divisible
+    monkeypatch.setattr(fitting, "where_divisible", lambda rest, by: original(rest + 1, by))
+    report = verify_fit(convcalc.fit("lenet5"), device="cpu")
+    assert {c.path for c in report.failures} == {"AvgPool2d[0]", "AvgPool2d[1]"}
+
+
+def test_a_wrong_window_is_caught(monkeypatch):
+    """A convolution that is taken to be padded by one row more than it is."""
+    original = REGISTRY["Conv2d"].windows
+
+    def wrong(self, *shapes):
+        return [
+            Window(w.kernel, w.stride, w.before, w.after + 1, w.dilation)
+            for w in original(self, *shapes)
+        ]
+
+    monkeypatch.setattr(REGISTRY["Conv2d"], "windows", wrong)
+    report = verify_fit(convcalc.fit("alexnet_torchvision"), device="cpu")
+    assert {c.figure.split(" ")[0] for c in report.failures if c.path == "Conv[0].Conv2d"} == {
+        "divides",
+        "dropped",
+    }
+
+
+def test_a_wrong_bound_is_caught(monkeypatch):
+    original = fitting.solve
+    monkeypatch.setattr(fitting, "solve", lambda kind, a, b: original(kind, a, b + 1))
+    report = verify_fit(convcalc.fit("lenet5"), device="cpu")
+    assert any(c.figure.startswith("accepts") for c in report.failures)
+
+
+def test_a_wrong_interval_is_caught(monkeypatch):
+    from convcalc.analysis import inverse
+
+    original = inverse.where_equal
+    monkeypatch.setattr(inverse, "where_equal", lambda a, b: original(a, b + 1))
+    fit = convcalc.fit("lenet5")
+    report = verify_fit(fit, [fit.sizes_for(6, "AvgPool2d[1]")], device="cpu")
+    failed = {c.figure.split(" at ")[0] for c in report.failures}
+    assert "wanted output" in failed
+
+
+def test_wrong_sizes_for_the_weights_are_caught(monkeypatch):
+    from convcalc.analysis import inverse
+
+    original = inverse.where_equal
+    monkeypatch.setattr(inverse, "where_equal", lambda a, b: original(a, 4 * b))
+    report = verify_fit(convcalc.fit("lenet5"), device="cpu")
+    assert {c.figure.split(" at ")[0] for c in report.failures} == {"weights kept"}
