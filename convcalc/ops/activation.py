@@ -99,6 +99,7 @@ class PReLU(_Activation):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x, weight = inputs[0], tape.weights[0]
+        weight = tape.reshape(weight, (1, *weight.shape, *[1] * (len(x.shape) - 2)))
         # Source: aten/src/ATen/native/Activation.cpp, _prelu_kernel_backward
         # computes both gradients in x's size, whichever is needed
         extra = x.bytes * (2 - x.needs - weight.needs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from convcalc.errors import LayerError
 from convcalc.integers import ceil_div, minimum, product
+from convcalc.ops import strides as lay
 from convcalc.ops.arguments import axis, count, flag, like, real, sizes
 from convcalc.ops.base import (
     AXES,
@@ -16,11 +17,12 @@ from convcalc.ops.base import (
     rank_error,
 )
 from convcalc.ops.joins import show_shape
+from convcalc.ops.memory import BOOL, FLOAT32, INT64, OUTPUT, SAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, Literal
 
     from convcalc.integers import Size
     from convcalc.ops.base import Layout, Shape
@@ -289,6 +291,95 @@ def heads_divide(op: Op, features: Size, heads: Size) -> Condition:
     )
 
 
+def flash_attention(tape: Tape, query: Stored, key: Stored, value: Stored) -> Stored:
+    """N×heads×L×D three times → the same, in one kernel that never holds the L×L weights.
+
+    The output lies as N×L×heads×D. Source: aten/src/ATen/native/transformers/attention.cpp,
+    _scaled_dot_product_flash_attention_cpu.
+    """
+    shape = query.shape
+    logarithms = tape.new(shape[:3], "logarithms of sums", width=max(tape.width, FLOAT32))
+    out = tape.kernel(
+        shape,
+        query,
+        key,
+        value,
+        saves=[query, key, value, OUTPUT, logarithms],
+        strides=lay.in_order(shape, (3, 1, 2, 0)),
+    )
+    tape.drop(logarithms)
+    return out
+
+
+def attention(tape: Tape, query: Stored, key: Stored, value: Stored, dropout: float) -> Stored:
+    """The same by products of matrices, with dropout of the weights.
+
+    Source: aten/src/ATen/native/transformers/attention.cpp, _scaled_dot_product_attention_math.
+    """
+    wide = [tape.cast(part, max(tape.width, FLOAT32)) for part in (query, key, value)]
+    asks = tape.pointwise(wide[0])
+    answers = tape.pointwise(wide[1])
+    scores = tape.matmul(asks, tape.permute(answers, (0, 1, 3, 2)))
+    tape.drop(answers)
+    soft = tape.pointwise(scores, saves=[OUTPUT])
+    tape.drop(scores)
+    weights = tape.dropout(soft, dropout)
+    tape.drop(soft, unless=weights)
+    narrow = tape.cast(weights, tape.width)  # a second result, which nobody asks for
+    mixed = tape.matmul(weights, wide[2])
+    out = tape.cast(mixed, tape.width)
+    tape.drop(mixed, unless=out)
+    tape.drop(asks, weights)
+    tape.drop(narrow, unless=weights)
+    for part, given in zip(wide, (query, key, value), strict=True):
+        tape.drop(part, unless=given)
+    return out
+
+
+def attention_with_bias(
+    tape: Tape,
+    x: Stored,
+    table: Stored,
+    qkv: Sequence[Stored],
+    proj: Sequence[Stored],
+    hidden: Stored | None = None,
+    dropout: float = 0.0,
+    dropout_after: float = 0.0,
+    *,
+    scaled: Literal["query", "key"] = "query",
+) -> Stored:
+    """N×windows×places×C → the same: attention in each window, a bias added to the scores."""
+    n, windows, places, channels = x.shape
+    heads = table.shape[1]
+    together = tape.linear(x, *qkv)
+    split = tape.reshape(together, (n, windows, places, 3, heads, channels // heads))
+    query, key, value = tape.unbind(tape.permute(split, (3, 0, 1, 4, 2, 5)), 0)
+    if scaled == "query":
+        factor = query = tape.pointwise(query)
+    else:
+        factor = key = tape.pointwise(key)
+    scores = tape.matmul(query, tape.permute(key, (0, 1, 2, 4, 3)))
+    tape.drop(factor)
+    pairs = tape.kernel((places * places, heads), table)
+    bias = tape.permute(tape.reshape(pairs, (places, places, heads)), (2, 0, 1))
+    scores, plain = tape.add(scores, bias), scores
+    tape.drop(plain)
+    if hidden is not None:
+        scores, whole = tape.kernel(scores.shape, scores, saves=[hidden]), scores
+        tape.drop(whole)
+    soft = tape.pointwise(scores, saves=[OUTPUT])
+    weights = tape.dropout(soft, dropout)
+    tape.drop(soft, unless=weights)
+    mixed = tape.matmul(weights, value)
+    rows = tape.reshape(tape.permute(mixed, (0, 1, 3, 2, 4)), x.shape)
+    tape.drop(mixed, unless=rows)
+    projected = tape.linear(rows, *proj)
+    out = tape.dropout(projected, dropout_after)
+    tape.drop(projected, unless=out)
+    tape.drop(together, scores, pairs, weights, rows)
+    return out
+
+
 class MultiheadAttention(_OnTokens):
     """Every token asks all tokens (self-attention), in several heads, and mixes their answers.
 
@@ -336,11 +427,11 @@ class MultiheadAttention(_OnTokens):
         split = (n, length, 3, self.num_heads, width // self.num_heads)
         half = len(tape.weights) // 2
         qkv = tape.reshape(tape.linear(x, *tape.weights[:half]), split)
-        parts = tape.unbind(tape.permute(qkv, (2, 0, 3, 1, 4)), 0)
+        query, key, value = tape.unbind(tape.permute(qkv, (2, 0, 3, 1, 4)), 0)
         if tape.training and self.dropout > 0:
-            mixed = attention(tape, *parts, self.dropout)
+            mixed = attention(tape, query, key, value, self.dropout)
         else:
-            mixed = flash_attention(tape, *parts)
+            mixed = flash_attention(tape, query, key, value)
         rows = tape.reshape(tape.permute(mixed, (0, 2, 1, 3)), x.shape)
         return tape.linear(rows, *tape.weights[half:])
 
@@ -458,7 +549,8 @@ class WindowAttention(Op):
         x = tape.padded(x, (n, *padded, channels))
         hidden = None
         if shifted:
-            x = tape.moved(x)
+            x, still = tape.kernel(x.shape, x), x
+            tape.drop(still)
             hidden = self._seams(tape, counts, padded)
         split = (n, counts[0], self.window_size[0], counts[1], self.window_size[1], channels)
         places = product(self.window_size)
@@ -466,20 +558,45 @@ class WindowAttention(Op):
             tape.permute(tape.reshape(x, split), (0, 1, 3, 2, 4, 5)),
             (n, product(counts), places, channels),
         )
-        tape.drop(x)
-        out = self._attend(tape, windows, hidden)
+        tape.drop(x, unless=windows)
+        cut = len(tape.weights) - 1 - self.proj_bias
+        table, qkv, proj = tape.weights[0], tape.weights[1:cut], tape.weights[cut:]
+        out = attention_with_bias(
+            tape, windows, table, qkv, proj, hidden, self.attention_dropout, self.dropout
+        )
         tape.drop(windows)
         joined = (n, counts[0], counts[1], *self.window_size, channels)
         x = tape.reshape(
             tape.permute(tape.reshape(out, joined), (0, 1, 3, 2, 4, 5)), (n, *padded, channels)
         )
-        tape.drop(out)
+        tape.drop(out, unless=x)
         if shifted:
-            x = tape.moved(x)
-        for axis, (size, whole) in enumerate(zip(spatial, padded, strict=True), 1):
+            x, still = tape.kernel(x.shape, x), x
+            tape.drop(still)
+        for number, (size, whole) in enumerate(zip(spatial, padded, strict=True), 1):
             if lay.number(size) != lay.number(whole):
-                x = tape.narrow(x, axis, size)
+                x = tape.narrow(x, number, size)
         return tape.contiguous(tape.permute(x, (0, 3, 1, 2)))
+
+    def _seams(self, tape: Tape, counts: Sequence[Size], padded: Sequence[Size]) -> Stored:
+        """Which pairs of places a shift brought together: single bytes, made of int64."""
+        conditions = []
+        for length in padded:
+            numbers = tape.new((length,), "numbers", width=INT64)
+            conditions.append(tape.new((length,), "numbers", width=BOOL))
+            tape.drop(numbers)
+        weighted = [tape.new((length,), "numbers", width=INT64) for length in padded]
+        regions = tape.new(tuple(padded), "regions", width=INT64)
+        tape.drop(*weighted)
+        places = product(self.window_size)
+        split = (counts[0], self.window_size[0], counts[1], self.window_size[1])
+        windows = tape.reshape(
+            tape.permute(tape.reshape(regions, split), (0, 2, 1, 3)), (product(counts), 1, places)
+        )
+        tape.drop(regions, unless=windows)
+        hidden = tape.new((product(counts), 1, places, places), "seams", width=BOOL)
+        tape.drop(*conditions, windows)
+        return hidden
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.WindowAttention(shapes[0][1], **self.given())
@@ -556,6 +673,29 @@ class RelativePositionAttention(Op):
         if self.grid:
             return [GridWindow(window, size // window) for size, window in axes]
         return [BlockWindow(window) for _, window in axes]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        """As forward of the module of this name in convcalc/pytorch/modules_attention.py."""
+        x = inputs[0]
+        n, channels, *spatial = x.shape
+        window = tuple(self.window_size)
+        counts = [size // w for size, w in zip(spatial, window, strict=True)]
+        if self.grid:
+            split = (n, channels, window[0], counts[0], window[1], counts[1])
+            order = (0, 3, 5, 2, 4, 1)
+        else:
+            split = (n, channels, counts[0], window[0], counts[1], window[1])
+            order = (0, 2, 4, 3, 5, 1)
+        windows = tape.reshape(
+            tape.permute(tape.reshape(x, split), order),
+            (n, product(counts), product(window), channels),
+        )
+        table, *weights = tape.weights
+        out = attention_with_bias(tape, windows, table, weights[:2], weights[2:], scaled="key")
+        tape.drop(windows)
+        joined = tape.reshape(out, (n, *counts, *window, channels))
+        back = [order.index(axis) for axis in range(6)]
+        return tape.reshape(tape.permute(joined, back), x.shape)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.RelativePositionAttention(

@@ -15,7 +15,7 @@ from convcalc.ops.base import (
     rank_error,
 )
 from convcalc.ops.convolution import window_conditions, window_output
-from convcalc.ops.memory import INT64, OUTPUT, WEIGHTS
+from convcalc.ops.memory import INT64, OUTPUT, WEIGHTS, Stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from convcalc.integers import Size
     from convcalc.ops.base import Layout, Shape
-    from convcalc.ops.memory import Stored, Tape
+    from convcalc.ops.memory import Tape
 
 #: Which maps of S2 each of the 16 maps of C3 reads: LeCun et al. 1998, table I, by column.
 LENET5 = (
@@ -161,10 +161,12 @@ class ConnectionTableConv2d(Op):
         tape.drop(places)
         maps = tape.kernel((n, self.connections, *spatial), read, tape.weights[0], saves=[read])
         parts = tape.split(maps, [len(row) for row in self.rows], 1)
-        sums = [tape.total(part, 1) for part in parts]
+        sums = [tape.reshape(tape.total(part, 1), (n, 1, *spatial)) for part in parts]
         out = tape.concatenate(sums, tape.output)
-        tape.drop(*parts, *sums)
-        return tape.add(out, tape.weights[1]) if self.bias else out
+        tape.drop(*sums)
+        if not self.bias:
+            return out
+        return tape.add(out, tape.reshape(tape.weights[1], (len(self.rows), 1, 1)))
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.ConnectionTableConv2d(
@@ -350,9 +352,8 @@ class MaxUnpool2d(Op):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
-        pooled = tape.new(x.shape, "pooled")
+        tape.new(x.shape, "pooled")
         places = tape.new(x.shape, "indices", width=INT64)
-        tape.drop(pooled)
         return tape.kernel(tape.output, x, saves=[places])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:

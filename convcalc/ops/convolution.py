@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from convcalc.errors import LayerError
 from convcalc.integers import ceil_div, maximum, product
+from convcalc.ops import strides as lay
 from convcalc.ops.arguments import choice, count, flag, sizes
 from convcalc.ops.base import AXES, Condition, Op, Tensor, Window, channels_equal
+from convcalc.ops.memory import Stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from convcalc.integers import Size
     from convcalc.ops.base import Shape
-    from convcalc.ops.memory import Stored, Tape
+    from convcalc.ops.memory import Tape
 
 
 def window_conditions(op: Op, shape: Shape, windows: Sequence[Window]) -> list[Condition]:
@@ -55,6 +57,16 @@ def padded_shape(shape: Shape, before: Sequence[Size], after: Sequence[Size]) ->
     """N×C×… with so many rows more on the sides of each axis."""
     spatial = [n + b + a for n, b, a in zip(shape[2:], before, after, strict=True)]
     return (*shape[:2], *spatial)
+
+
+def convolved(tape: Tape, x: Stored) -> Stored:
+    """A convolution, transposed or not, of what lies as it is passed to the kernel."""
+    strides = tape.suggested(x, tape.output)
+    weight, *bias = tape.weights
+    if strides is not None:  # then the weight's gradient has its channels last, too
+        last = lay.channels_last(weight.shape)
+        weight = Stored(weight.shape, weight.store, weight.width, last, weight.node)
+    return tape.kernel(tape.output, x, weight, *bias, saves=[x], strides=strides)
 
 
 class _Convolution(Op):
@@ -163,9 +175,7 @@ class _Convolution(Op):
         return windows
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        x = self._padded(tape, inputs[0])
-        strides = tape.suggested(x, tape.output)
-        return tape.kernel(tape.output, x, *tape.weights, saves=[x], strides=strides)
+        return convolved(tape, self._padded(tape, inputs[0]))
 
     def _padded(self, tape: Tape, x: Stored) -> Stored:
         """What is convolved: x itself, or a padded copy where the kernel cannot pad so."""
@@ -325,6 +335,9 @@ class _TransposedConvolution(Op):
             rim = dilation * (kernel - 1) - padding
             windows.append(Window(kernel, 1, rim, rim + extra, dilation, upsample=stride))
         return windows
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        return convolved(tape, inputs[0])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(

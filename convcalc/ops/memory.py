@@ -23,30 +23,45 @@ from convcalc.ops import strides as lay
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     from convcalc.integers import Size
     from convcalc.ops.base import Shape, Tensor
     from convcalc.ops.strides import Strides
 
-    #: One gradient of a node: kind, target, bytes, strides or view.
-    Step: TypeAlias = tuple[int, int, Size, Strides | "View"]
-    Made: TypeAlias = int | "View"
+    #: An int, or a formula where sizes are open; then no pass runs, and nobody looks.
+    Bytes: TypeAlias = Any
+    #: One gradient of a node: its kind, target, bytes, and what the kind needs: NEW its strides,
+    #: BLOCK the bytes of its storage, VIEW the view.
+    Step: TypeAlias = tuple[int, int, Bytes, Any]
+    Made: TypeAlias = "int | Block | View"
+    #: How a new gradient comes about: the edge's place, bytes of what its formula makes, and of
+    #: each further tensor that takes the place of the one before.
+    Formula: TypeAlias = tuple[int, Size, Sequence[Size]]
 
 INT64 = 8
 FLOAT32 = 4
 BOOL = 1
 
 #: What a node of the autograd graph makes for an edge: a tensor of the edge's shape; one of the
-#: output's shape, which is then summed to the edge's; the incoming gradient itself (summed, too, where
-#: the shapes differ); a view of it.
-NEW, FULL, SAME, VIEW = range(4)
+#: output's shape, which is then summed to the edge's; the incoming gradient itself (summed, too,
+#: where the shapes differ); a view of it; a tensor in a storage larger than it needs.
+NEW, FULL, SAME, VIEW, BLOCK = range(5)
 
 #: Targets of gradients: nobody; parameter p is FIRST_PARAMETER − p.
 NOBODY = -1
 FIRST_PARAMETER = -2
 #: The storage of parameters and buffers: none that counts.
 WEIGHTS = -1
+
+
+class Block:
+    """A gradient of the edge's shape, in a storage of so many bytes."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self, size: Size) -> None:
+        self.bytes = size
 
 
 class View:
@@ -101,18 +116,28 @@ class Kernel:
     """A node of the autograd graph, as backward runs it.
 
     plan: the gradients that it makes, in order. peak: the most bytes of gradients and temporaries
-    at once, above what lives before. saved: storages that it keeps until it has run. ports: how many
-    outputs it has, where there are several.
+    at once, above what lives before. saved: storages that it keeps until it has run. copies: bytes
+    of a copy of the incoming gradient, made where that has other strides than `wants`. ports: how
+    many outputs it has, where there are several.
     """
 
-    __slots__ = ("peak", "plan", "ports", "saved")
+    __slots__ = ("copies", "peak", "plan", "ports", "saved", "wants")
 
     def __init__(
-        self, plan: Iterable[Step], peak: Size, saved: Iterable[int], ports: int = 0
+        self,
+        plan: Iterable[Step],
+        peak: Bytes,
+        saved: Iterable[int],
+        *,
+        copies: Bytes = 0,
+        wants: Strides = None,
+        ports: int = 0,
     ) -> None:
         self.plan = tuple(plan)
         self.peak = peak
         self.saved = tuple(saved)
+        self.copies = copies
+        self.wants = wants
         self.ports = ports
 
 
@@ -123,16 +148,16 @@ class Trace:
     (their bytes). Targets of gradients likewise: first its inputs, then its nodes.
 
     peak: the most bytes that live at once, above what lives before. out: the output's storage.
-    strides, node: the output's. kept: storages that backward needs, each once; names: what they are.
-    nodes: in the order of creation; after one with several outputs a None for each of these.
+    strides, node: the output's. kept: storages that backward needs, each once. names: what these
+    are. nodes: in the order of creation; after one with several outputs a None for each of these.
     """
 
     __slots__ = ("kept", "names", "new", "node", "nodes", "out", "peak", "strides")
 
     def __init__(
         self,
-        peak: Size,
-        new: tuple[Size, ...],
+        peak: Bytes,
+        new: tuple[Bytes, ...],
         out: Stored,
         nodes: Iterable[Kernel | None],
         kept: Iterable[int],
@@ -152,8 +177,8 @@ class Tape:
     """Writes down what PyTorch does for one layer.
 
     output: the output's shape. inputs: (shape, strides, whether it needs a gradient) of each.
-    weights: the layer's parameters; trains: whether they get gradients. training: the module's mode.
-    width: bytes of an element. exact: all sizes are ints; otherwise no peak is told.
+    weights: the layer's parameters; trains: whether they get gradients. training: the mode of the
+    module. width: bytes of an element. exact: all sizes are ints; otherwise no peak is told.
     """
 
     def __init__(
@@ -182,9 +207,8 @@ class Tape:
         ]
         self._exact = exact
         self._given = len(self.inputs)
-        # Of each storage made here: its bytes, how many tensors lie in it, what it is.
+        # Of each storage made here: its bytes, and what it is.
         self._sizes: list[Size] = []
-        self._holders: list[int] = []
         self._names: list[str] = []
         self._kept: dict[int, None] = {}
         self._nodes: list[Kernel | None] = []
@@ -211,7 +235,6 @@ class Tape:
         width = self.width if width is None else width
         size = product(shape) * width if storage is None else storage
         self._sizes.append(size)
-        self._holders.append(1)
         self._names.append(name)
         if self._exact:
             self._live = self._live + size
@@ -219,13 +242,15 @@ class Tape:
                 self._peak = self._live
         return Stored(shape, self._given + len(self._sizes) - 1, width, strides)
 
-    def drop(self, *values: Stored) -> None:
-        """These tensors go, as a variable does that is overwritten; all others when the layer is done."""
+    def drop(self, *values: Stored, unless: Stored | None = None) -> None:
+        """The storages of these go now, as a variable's does that is overwritten.
+
+        Without it they go when the layer is done. unless: a value that may lie in the same one.
+        """
         for value in values:
-            index = value.store - self._given
-            if index >= 0:
-                self._holders[index] -= 1
-                if self._exact and not self._holders[index] and value.store not in self._kept:
+            if unless is None or value.store != unless.store:
+                index = value.store - self._given
+                if self._exact and index >= 0 and value.store not in self._kept:
                     self._live = self._live - self._sizes[index]
 
     def finish(self, out: Stored) -> Trace:
@@ -271,7 +296,9 @@ class Tape:
         inplace: Stored | None = None,
         strides: Strides = None,
         contiguous: bool = False,
+        copies: bool = False,
         storage: Size | None = None,
+        width: int | None = None,
         name: str = "intermediate",
     ) -> Stored:
         """A kernel with one output.
@@ -279,18 +306,22 @@ class Tape:
         edges: what its output is differentiated by, in PyTorch's order.
         saves: what it keeps for backward if a gradient is needed: inputs, extras, OUTPUT.
         makes: the gradient of each edge; NEW where not given.
-        scratch: temporaries of each gradient's formula, counted in tensors of what the formula makes.
+        scratch: temporaries of each gradient's formula, in tensors as large as what it makes.
         first: the edge whose formula is computed first, where that is not the order of the edges.
         extra: bytes of other temporaries, alive while the formulas are computed.
-        inplace: the value that the kernel overwrites. contiguous: so are new gradients, whatever the
-            edges are. storage: bytes of the output's storage, where it is larger.
+        inplace: the value that the kernel overwrites. strides: the output's.
+        contiguous: so are new gradients, whatever the edges are.
+        copies: backward copies a gradient that does not lie as the output does.
+        storage: bytes of the output's storage, where that is larger than it needs.
+        width: bytes of an element of the output, where it is not the widest edge's.
         """
         if inplace is None:
-            width = edges[0].width if edges else self.width
+            if width is None:
+                width = max([edge.width for edge in edges])
             out = self.new(shape, name, width=width, strides=strides, storage=storage)
         else:
             out = self._alias(inplace, shape, inplace.strides)
-        out.node = self._node(out, edges, saves, makes, scratch, first, extra, contiguous)
+        out.node = self._node(out, edges, saves, makes, scratch, first, extra, contiguous, copies)
         return out
 
     def view(self, x: Stored, shape: Shape, strides: Strides, makes: Made) -> Stored:
@@ -321,8 +352,6 @@ class Tape:
         return outs
 
     def _alias(self, x: Stored, shape: Shape, strides: Strides) -> Stored:
-        if x.store >= self._given:
-            self._holders[x.store - self._given] += 1
         return Stored(shape, x.store, x.width, strides)
 
     def _node(
@@ -335,11 +364,12 @@ class Tape:
         first: int | None = None,
         extra: Size = 0,
         contiguous: bool = False,
+        copies: bool = False,
         ports: int = 0,
     ) -> int:
         """Add the node of the autograd graph, where a gradient is needed; the output's target."""
         plan: list[Step] = []
-        formulas: list[tuple[int, Size, Size, bool]] = []
+        formulas: list[Formula] = []
         for number, edge in enumerate(edges):
             if edge.node == NOBODY:
                 continue
@@ -347,16 +377,27 @@ class Tape:
             if isinstance(made, View):
                 plan.append((VIEW, edge.node, edge.bytes, made))
                 continue
-            summed = made != NEW and not lay.same(edge.shape, out.shape)
-            if made == SAME and not summed:
-                plan.append((SAME, edge.node, 0, None))
+            if isinstance(made, Block):
+                plan.append((BLOCK, edge.node, edge.bytes, made.bytes))
+                formulas.append((number, made.bytes, ()))
+                continue
+            # What comes in the output's shape and dtype is summed, and turned into the edge's.
+            stages: list[Size] = []
+            if made != NEW and not lay.same(edge.shape, out.shape):
+                stages.append(product(edge.shape) * out.width)
+            if made != NEW and edge.width != out.width:
+                stages.append(edge.bytes)
+            if made == SAME and not stages:
+                plan.append((SAME, edge.node, edge.bytes, None))
                 continue
             own = None
             if edge.strides is not None and not contiguous:
                 own = edge.strides if lay.is_dense(edge.shape, edge.strides) else None
             plan.append((NEW, edge.node, edge.bytes, own))
-            full = product(out.shape) * edge.width if made == FULL else edge.bytes
-            formulas.append((number, 0 if made == SAME else full, edge.bytes, summed))
+            full: Size = edge.bytes if made == NEW else 0
+            if made == FULL:
+                full = product(out.shape) * out.width
+            formulas.append((number, full, stages))
         if not plan:
             return NOBODY
         saved = []
@@ -366,7 +407,10 @@ class Tape:
                 self._kept[store] = None
                 saved.append(store)
         peak = _worst(formulas, scratch, first, extra) if self._exact else 0
-        self._nodes.append(Kernel(plan, peak, saved, ports))
+        copied = product(out.shape) * out.width if copies else 0
+        self._nodes.append(
+            Kernel(plan, peak, saved, copies=copied, wants=out.strides, ports=ports)
+        )
         return self._given + len(self._nodes) - 1
 
     # ------------------------------------------------------------------ elementwise
@@ -399,6 +443,13 @@ class Tape:
     def absolute(self, x: Stored) -> Stored:
         """|x|; backward: grad · sgn(x)."""
         return self.pointwise(x, saves=[x], scratch=1)
+
+    def cast(self, x: Stored, width: int) -> Stored:
+        """x in a dtype of that width; x itself where it has it."""
+        if x.width == width:
+            return x
+        strides = lay.pointwise(x.shape, [(x.shape, x.strides)])
+        return self.kernel(x.shape, x, strides=strides, width=width)
 
     def power(self, x: Stored) -> Stored:
         """x to a number; backward: grad · (exponent · x^(exponent − 1))."""
@@ -454,11 +505,12 @@ class Tape:
         if not self.training or p == 0:
             return x
         if p == 1:  # x · 0, for which one number is enough
-            return self.multiply(x, self.new((), "noise"), inplace=inplace)
+            return self.multiply(x, self.new((), "noise", width=x.width), inplace=inplace)
         if self.cuda and noise is None and not inplace:
             return self.pointwise(x, saves=[self.new(x.shape, "mask", width=BOOL)])
         shape = x.shape if noise is None else noise
-        return self.multiply(x, self.new(shape, "noise"), inplace=inplace)
+        noise_of = self.new(shape, "noise", width=x.width)
+        return self.multiply(x, noise_of, inplace=inplace)
 
     # ------------------------------------------------------------------ shapes and places
 
@@ -535,8 +587,8 @@ class Tape:
         """Circular padding: the middle, then each side, copied into one tensor.
 
         Each copy's backward copies the whole gradient, and clears the stretch that was written.
-        Source: aten/src/ATen/native/PadNd.cpp, _pad_circular; torch/csrc/autograd/functions/tensor.cpp,
-        CopySlices.
+        Source: aten/src/ATen/native/PadNd.cpp, _pad_circular;
+        torch/csrc/autograd/functions/tensor.cpp, CopySlices.
         """
         rank = len(x.shape)
         sides = list(zip(range(2, rank), before, after, strict=True))
@@ -562,7 +614,7 @@ class Tape:
     # ------------------------------------------------------------------ products of matrices
 
     def linear(self, x: Stored, weight: Stored, bias: Stored | None = None) -> Stored:
-        """x · weightᵀ + bias on the last axis, all rows at once; x is kept if the weight trains."""
+        """x · weightᵀ + bias on the last axis, all rows at once; x is kept if weight trains."""
         rows = x.shape[:-1]
         features = weight.shape[0]
         flat = x if len(rows) == 1 else self.reshape(x, (product(rows), x.shape[-1]))
@@ -571,9 +623,8 @@ class Tape:
         out = self.kernel((flat.shape[0], features), *edges, saves=saves, makes=[NEW, NEW, SAME])
         if len(rows) == 1:
             return out
-        result = self.reshape(out, (*rows, features))
-        self.drop(flat, out)
-        return result
+        self.drop(flat, unless=x)
+        return self.reshape(out, (*rows, features))
 
     def matmul(self, a: Stored, b: Stored) -> Stored:
         """A product of matrices, for each of the axes before the last two; both are kept."""
@@ -583,9 +634,9 @@ class Tape:
         saves = [value for value, other in ((left, b), (right, a)) if other.needs]
         shape = (*left.shape[:2], right.shape[2])
         out = self.kernel(shape, left, right, saves=saves, contiguous=True)
-        result = self.reshape(out, (*a.shape[:-1], b.shape[-1]))
-        self.drop(left, right, out)
-        return result
+        self.drop(left, unless=a)
+        self.drop(right, unless=b)
+        return self.reshape(out, (*a.shape[:-1], b.shape[-1]))
 
 
 def _slice(part: Shape, whole: Shape) -> View:
@@ -593,7 +644,7 @@ def _slice(part: Shape, whole: Shape) -> View:
 
 
 def _worst(
-    formulas: Sequence[tuple[int, Size, Size, bool]],
+    formulas: Sequence[Formula],
     scratch: Sequence[int] | None,
     first: int | None,
     extra: Size,
@@ -601,12 +652,14 @@ def _worst(
     """The most bytes at once while a node computes its gradients, then sums them."""
     live: Size = 0
     peak: Size = extra
-    for number, full, _, _ in sorted(formulas, key=lambda f: f[0] != first):
+    for number, full, _ in sorted(formulas, key=lambda f: f[0] != first):
         live = live + full
         own = full * scratch[number] if scratch is not None else 0
         peak = max(peak, live + own + extra)
-    for _, full, size, summed in formulas:
-        if summed:
+    for _, full, stages in formulas:
+        before = full
+        for size in stages:
             peak = max(peak, live + size)
-            live = live + size - full
+            live = live + size - before
+            before = size
     return peak

@@ -9,7 +9,7 @@ from convcalc.errors import LayerError
 from convcalc.integers import Size, product
 from convcalc.ops.arguments import count, flag, real
 from convcalc.ops.base import Condition, Op, Tensor, channels_equal, rank_error
-from convcalc.ops.memory import OUTPUT
+from convcalc.ops.memory import FLOAT32, OUTPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,13 +29,21 @@ def _affine(size: Size, *, bias: bool = True) -> list[Tensor]:
 
 
 def normalised(
-    tape: Tape, x: Stored, statistics: Shape, weights: Sequence[Stored]
+    tape: Tape, x: Stored, statistics: Shape, weights: Sequence[Stored], *, copies: bool = False
 ) -> Stored:
-    """A kernel that keeps its input and two statistics: the mean, and one over the deviation."""
+    """A kernel that keeps its input and two statistics: the mean, and one over the deviation.
+
+    copies: backward copies a gradient that does not lie as the output does.
+    """
     mean = tape.new(statistics, "mean", width=tape.statistics)
     deviation = tape.new(statistics, "deviation", width=tape.statistics)
     out = tape.kernel(
-        x.shape, x, *weights, saves=[x, mean, deviation], strides=tape.suggested(x, x.shape)
+        x.shape,
+        x,
+        *weights,
+        saves=[x, mean, deviation],
+        strides=tape.suggested(x, x.shape),
+        copies=copies,
     )
     tape.drop(mean, deviation)
     return out
@@ -176,7 +184,7 @@ class _InstanceNorm(_RunningNorm):
         return [*super().conditions(*shapes), places]
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        """One batch normalisation of N·C channels. Source: aten/src/ATen/native/Normalization.cpp."""
+        """A batch normalisation of N·C channels. Source: aten/src/ATen/native/Normalization.cpp."""
         x = tape.contiguous(inputs[0])
         channels = (x.shape[0] * x.shape[1],)
         repeats = [tape.kernel(channels, w, name="repeated weight") for w in tape.weights]
@@ -256,7 +264,8 @@ class GroupNorm(Op):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
-        return normalised(tape, x, (x.shape[0], self.num_groups), tape.weights)
+        statistics = (x.shape[0], self.num_groups)
+        return normalised(tape, x, statistics, tape.weights, copies=True)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.GroupNorm(self.num_groups, shapes[0][1], self.eps, self.affine)
@@ -340,6 +349,7 @@ class RMSNorm(_FeatureNorm):
             scale = tape.new(rows, "scale", width=tape.statistics)
             return tape.kernel(x.shape, x, *tape.weights, saves=[x, scale])
         # aten/src/ATen/native/layer_norm.cpp, rms_norm_composite: x · rsqrt(mean(x²) + eps)
+        x = tape.cast(x, max(tape.width, FLOAT32))
         squares = tape.power(x)
         mean = tape.mean(squares, rows)
         scale = tape.pointwise(mean, saves=[OUTPUT], scratch=2)
@@ -348,7 +358,10 @@ class RMSNorm(_FeatureNorm):
         for weight in tape.weights:
             out, scaled = tape.multiply(out, weight), out
             tape.drop(scaled)
-        return out
+        tape.drop(x)
+        result = tape.cast(out, tape.width)
+        tape.drop(out, unless=result)
+        return result
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.RMSNorm(shapes[0][-1], self.eps, self.elementwise_affine)

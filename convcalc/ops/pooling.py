@@ -386,7 +386,7 @@ class LPPool3d(_LPPool):
 
 def adaptive_average(tape: Tape, x: Stored) -> Stored:
     """To a single value by the mean, whose backward needs nothing; else as an average pool."""
-    if all([isinstance(size, int) and size == 1 for size in tape.output[2:]]):
+    if all(isinstance(size, int) and size == 1 for size in tape.output[2:]):
         return tape.mean(x, tape.output)
     return average(tape, x, tape.output)
 

@@ -28,6 +28,7 @@ from convcalc.ops.base import (
 )
 from convcalc.ops.convolution import window_conditions, window_output
 from convcalc.ops.joins import axis_name, resolve_axis
+from convcalc.ops.memory import Block
 from convcalc.ops.pooling import adaptive_average, adaptive_window, reduced
 
 TYPE_CHECKING = False
@@ -137,7 +138,7 @@ class _Pad(Op):
     """What the padding layers share.
 
     padding: one number for all sides, or the two sides of each axis, the last axis first (left,
-    right, top, bottom), as in PyTorch. A negative number crops. At least one row stays or comes out.
+    right, top, bottom), as in PyTorch. A negative number crops.
     """
 
     layout = "channels"
@@ -381,8 +382,8 @@ class CenterCrop(Op):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
-        for axis in range(2, len(x.shape)):
-            x = tape.narrow(x, axis, tape.output[axis])
+        for number in range(2, len(x.shape)):
+            x = tape.narrow(x, number, tape.output[number])
         return x
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
@@ -517,7 +518,10 @@ class Unfold(Op):
         return window_conditions(self, shapes[0], self.windows(*shapes))
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return tape.kernel(tape.output, inputs[0], strides=tape.suggested(inputs[0], tape.output))
+        # Both kernels make their output from an empty tensor like their input, and stretch it:
+        # aten/src/ATen/native/Im2Col.cpp, Col2Im.cpp.
+        larger = maximum(inputs[0].bytes, product(tape.output) * tape.width)
+        return tape.kernel(tape.output, inputs[0], makes=[Block(larger)], storage=larger)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Unfold(self.kernel_size, self.dilation, self.padding, self.stride)
@@ -633,6 +637,12 @@ class _Upsample(Op):
         after = far + (wanted - 1 - spread) * stride  # a single output reads the first row alone
         return Window(2 * far + 1, stride, far, after, upsample=spread)
 
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        if self.mode == "area":
+            return adaptive_average(tape, x)
+        return tape.kernel(tape.output, x, strides=tape.suggested(x, tape.output))
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         factors = self.scale_factor
         if isinstance(factors, tuple):
@@ -661,12 +671,6 @@ class Upsample(_Upsample):
     align_corners = flag(
         False, doc="the outermost rows stay where they are; linear and cubic modes only"
     )
-
-    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        x = inputs[0]
-        if self.mode == "area":
-            return adaptive_average(tape, x)
-        return tape.kernel(tape.output, x, strides=tape.suggested(x, tape.output))
 
 
 class UpsamplingNearest2d(_Upsample):

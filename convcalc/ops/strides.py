@@ -45,7 +45,9 @@ def contiguous(shape: Shape) -> tuple[Size, ...]:
 
 
 def simplest(shape: Shape, strides: Sequence[Size]) -> Strides:
-    """None where these strides are contiguous; axes of size 1 do not count."""
+    """None where these strides are contiguous; axes of size 1 do not count, unless stretched."""
+    if 0 in strides:
+        return tuple(strides)
     step = 1
     for size, stride in zip(reversed(shape), reversed(strides), strict=True):
         length = number(size)

@@ -225,7 +225,8 @@ class RelativePositionAttention(nn.Module):
         query, key, value = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)
         scores = query @ (key * self.scale).transpose(-2, -1)
         bias = self.relative_position_bias_table[self.relative_position_index].movedim(-1, 0)
-        weights = (scores + bias).softmax(-1)
+        scores = scores + bias
+        weights = scores.softmax(-1)
         mixed = (weights @ value).transpose(2, 3).reshape(n, groups, places, channels)
         out: Tensor = self.merge(mixed)
         return out

@@ -1,0 +1,319 @@
+"""A network's memory, to the byte: what eager PyTorch's tensors occupy, from the graph alone.
+
+| figure | what it counts |
+| --- | --- |
+| output | a layer's output tensor |
+| allocated | what a layer newly allocates and returns: 0 for a view, and in place |
+| saved | what a layer is the first to keep for backward; parameters and buffers never count |
+| inference peak | the most that lives during a forward pass without gradients, in evaluation mode |
+| training peak | the most that lives in forward, `output.sum()`, backward and optimizer's step |
+
+In bytes, above parameters and buffers, the input included; values are dropped after their last use.
+The step is not the first: the optimizer's state exists, and counts in the training peak. Sums are
+ints, or formulas where sizes are open; a peak is told where every size is a number.
+"""
+
+from __future__ import annotations
+
+from convcalc.analysis.optimizers import known_optimizer, state_bytes, step_bytes
+from convcalc.analysis.passes import Moment, Pass
+from convcalc.analysis.summary import DTYPE_BYTES
+from convcalc.errors import ConvcalcError
+from convcalc.integers import product, total
+from convcalc.ops.memory import NOBODY, Tape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from typing import Any
+
+    from convcalc.analysis.passes import Phase
+    from convcalc.graph import Flow, Node
+    from convcalc.integers import Size
+    from convcalc.ops.memory import Trace
+    from convcalc.ops.strides import Strides
+
+
+class LayerMemory:
+    """One layer's bytes: its output, what of it is new, what it is the first to keep for backward.
+
+    keeps: each storage that it keeps for backward, whoever kept it first: (what it is, bytes).
+    """
+
+    __slots__ = ("allocated", "keeps", "output", "saved")
+
+    def __init__(
+        self, output: Size, allocated: Size, saved: Size, keeps: Sequence[tuple[str, Size]]
+    ) -> None:
+        self.output = output
+        self.allocated = allocated
+        self.saved = saved
+        self.keeps = tuple(keeps)
+
+    def __repr__(self) -> str:
+        return f"LayerMemory({self.output}, {self.allocated}, {self.saved}, {self.keeps})"
+
+
+class Course:
+    """How memory rises and falls over a pass.
+
+    peak: the most bytes that live at once. phase, node: where that is first so: "forward",
+    "backward" or "step"; the layer's node, None for input, loss and step. moments: each layer's
+    turn, in order.
+    """
+
+    __slots__ = ("moments", "node", "peak", "phase")
+
+    def __init__(self, moments: Sequence[Moment]) -> None:
+        highest = max(moments, key=lambda moment: moment.peak)  # the first of equals
+        self.moments = tuple(moments)
+        self.peak = highest.peak
+        self.phase: Phase = highest.phase
+        self.node = highest.node
+
+    @property
+    def path(self) -> str | None:
+        """The path of the layer in whose turn the peak is."""
+        return None if self.node is None else self.node.path
+
+    def __repr__(self) -> str:
+        return f"Course({self.peak} in {self.phase}, {self.path})"
+
+
+class Training(Course):
+    """A training step. after_forward: bytes that live once the loss is known. gradients: of the
+    parameters. state: what the optimizer keeps between steps.
+    """
+
+    __slots__ = ("after_forward", "gradients", "state")
+
+    def __init__(
+        self, moments: Sequence[Moment], after_forward: int, gradients: int, state: int
+    ) -> None:
+        super().__init__(moments)
+        self.after_forward = after_forward
+        self.gradients = gradients
+        self.state = state
+
+
+class Memory:
+    """A network's memory at one input, batch and dtype.
+
+    frozen: indices of the nodes whose parameters do not train.
+    device: "cpu" or "cuda"; the rules for a GPU are from PyTorch's source, not from measurements.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        dtype: str = "float32",
+        *,
+        device: str = "cpu",
+        frozen: Collection[int] = (),
+    ) -> None:
+        self.flow = flow
+        self.dtype = dtype
+        self.frozen = frozenset(frozen)
+        self.cuda = device.startswith("cuda")
+        self._width = DTYPE_BYTES[dtype]
+        self._exact = all(type(size) is int for shape in flow.shapes for size in shape)
+        self._layers: dict[int, LayerMemory] | None = None
+        self._training: Pass | None = None
+        self._after_forward = 0
+        self._inference: Course | None = None
+        self._forward: list[tuple[Node, Trace]] | None = None
+
+    # ------------------------------------------------------------------ what each layer does
+
+    def _traces(self, training: bool) -> list[tuple[Node, Trace]]:
+        """The layers that run in a pass, in order, each with what it does to memory."""
+        facts, shapes = self.flow.facts, self.flow.shapes
+        known: dict[Any, Trace] = {}
+        strides: list[Strides] = [None] * len(shapes)
+        needs = [False] * len(shapes)
+        steps = []
+        for node in self.flow.graph.layers:
+            if node.aux and not training:
+                continue
+            index = node.index
+            trains = training and index not in self.frozen
+            flowing = tuple([(strides[i], needs[i]) for i in node.inputs])
+            key = (facts[index], trains, flowing)
+            trace = known.get(key)
+            if trace is None:
+                trace = known[key] = self._trace(node, trains, training, flowing)
+            strides[index] = trace.strides
+            needs[index] = trace.node != NOBODY
+            steps.append((node, trace))
+        return steps
+
+    def _trace(
+        self, node: Node, trains: bool, training: bool, flowing: tuple[tuple[Strides, bool], ...]
+    ) -> Trace:
+        facts = self.flow.facts[node.index]
+        assert facts is not None
+        assert node.op is not None
+        shapes = self.flow.shapes
+        tape = Tape(
+            shapes[node.index],
+            [(shapes[i], *how) for i, how in zip(node.inputs, flowing, strict=True)],
+            facts.weights,
+            trains=trains,
+            training=training,
+            cuda=self.cuda,
+            width=self._width,
+            exact=self._exact,
+        )
+        return tape.finish(node.op.memory(tape, *tape.inputs))
+
+    @property
+    def _steps(self) -> list[tuple[Node, Trace]]:
+        if self._forward is None:
+            self._forward = self._traces(True)
+        return self._forward
+
+    # ------------------------------------------------------------------ sums
+
+    @property
+    def layers(self) -> dict[int, LayerMemory]:
+        """By index of the node, in order. Those of aux outputs are among them."""
+        if self._layers is None:
+            self._layers = self._measure_layers()
+        return self._layers
+
+    def _measure_layers(self) -> dict[int, LayerMemory]:
+        """Storages are numbered as they come; what is kept twice counts at the first layer."""
+        width, shapes = self._width, self.flow.shapes
+        sizes: list[Size] = [product(shape) * width for shape in self.flow.inputs.values()]
+        lies_in = list(range(len(sizes)))  # the storage of each node's value
+        kept: set[int] = set()
+        layers = {}
+        for node, trace in self._steps:
+            held = [lies_in[i] for i in node.inputs]
+            held += range(len(sizes), len(sizes) + len(trace.new))
+            sizes += trace.new
+            saved: Size = 0
+            keeps = []
+            for number, name in zip(trace.kept, trace.names, strict=True):
+                storage = held[number]
+                keeps.append((name, sizes[storage]))
+                if storage not in kept:
+                    kept.add(storage)
+                    saved = saved + sizes[storage]
+            lies_in.append(held[trace.out])
+            allocated = sizes[held[trace.out]] if trace.out >= len(node.inputs) else 0
+            output = product(shapes[node.index]) * width
+            layers[node.index] = LayerMemory(output, allocated, saved, keeps)
+        return layers
+
+    @property
+    def allocated(self) -> Size:
+        """What a forward pass would hold if nothing were freed; without layers of aux outputs."""
+        main = [node.index for node in self.flow.graph.layers if not node.aux]
+        layers = self.layers
+        return total([layers[index].allocated for index in main])
+
+    @property
+    def saved(self) -> Size:
+        """What is kept for backward; aux outputs take part in training."""
+        return total([layer.saved for layer in self.layers.values()])
+
+    @property
+    def gradients(self) -> Size:
+        """The parameters' gradients."""
+        return total(self._parameters())
+
+    def _parameters(self) -> list[Size]:
+        """Bytes of every parameter that trains, in the order of the module's parameters().
+
+        That is the order of the tree of paths: what stands under one name stands together.
+        """
+        facts = self.flow.facts
+        tree: dict[str, Any] = {}
+        for node in self.flow.graph.layers:
+            fact = facts[node.index]
+            if fact is None or not fact.weights or node.index in self.frozen:
+                continue
+            *parts, name = node.path.split(".")
+            branch = tree
+            for part in parts:
+                branch = branch.setdefault(part, {})
+            branch[f"{name} "] = [t.elements * self._width for t in fact.weights]
+        sizes: list[Size] = []
+        todo: list[Any] = [tree]
+        while todo:
+            branch = todo.pop()
+            if isinstance(branch, dict):
+                todo += reversed(branch.values())
+            else:
+                sizes += branch
+        return sizes
+
+    # ------------------------------------------------------------------ passes
+
+    def inference(self) -> Course:
+        """A forward pass without gradients, in evaluation mode.
+
+        Raises ConvcalcError where a size is still open.
+        """
+        if self._inference is None:
+            run = self._pass(self._traces(False), list(self.flow.graph.outputs.values()))
+            self._inference = Course(run.moments)
+        return self._inference
+
+    def training(
+        self, optimizer: str = "none", *, foreach: bool | None = None, weight_decay: bool = False
+    ) -> Training:
+        """Forward, loss, backward, and the optimizer's step, which is not its first.
+
+        optimizer: "none", "sgd", "momentum", "adam" or "adamw". foreach: it steps through lists of
+        tensors, not one by one; None: as PyTorch does, on a GPU. weight_decay: it is not 0.
+
+        Raises ConvcalcError for another optimizer, and where a size is still open.
+        """
+        known_optimizer(optimizer)
+        if self._training is None:
+            graph = self.flow.graph
+            run = self._pass(self._steps, [*graph.outputs.values(), *graph.aux.values()])
+            run.loss()
+            self._after_forward = run.live
+            run.backward()
+            self._training = run
+        run = self._training
+        sizes: Any = self._parameters()  # ints: the pass has run
+        state = state_bytes(optimizer, sizes, cuda=self.cuda)
+        moments = run.moments
+        if state:
+            moments = [Moment(m.phase, m.node, m.peak + state, m.after + state) for m in moments]
+        if optimizer != "none":
+            lists = self.cuda if foreach is None else foreach
+            step = step_bytes(optimizer, sizes, foreach=lists, weight_decay=weight_decay)
+            live = run.live + state
+            moments = [*moments, Moment("step", None, live + step, live)]
+        return Training(moments, self._after_forward + state, run.gradients, state)
+
+    def _pass(self, steps: Iterable[tuple[Node, Trace]], outputs: Sequence[int]) -> Pass:
+        if not self._exact:
+            raise ConvcalcError("a peak is told where every size is a number: give those left open")
+        steps = list(steps)
+        sizes: list[Any] = [product(s) * self._width for s in self.flow.inputs.values()]
+        run = Pass(self._width)
+        shapes = self.flow.shapes
+        drops = last_uses([node for node, _ in steps], outputs)
+        run.forward(sizes, steps, drops, [(index, shapes[index]) for index in outputs])
+        return run
+
+
+def last_uses(nodes: Iterable[Node], returned: Collection[int]) -> dict[int, list[int]]:
+    """For each layer's index the values that nobody reads after it, its own if nobody does."""
+    last: dict[int, int] = {}
+    for node in nodes:
+        last[node.index] = node.index
+        for index in node.inputs:
+            last[index] = node.index
+    for index in returned:
+        last.pop(index, None)
+    drops: dict[int, list[int]] = {}
+    for index, at in last.items():
+        drops.setdefault(at, []).append(index)
+    return drops

@@ -1,0 +1,306 @@
+"""A pass through a network, storage by storage: forward, loss, backward.
+
+Eager PyTorch, as its engine runs (torch/csrc/autograd): a value goes after its last use. A storage
+goes when nothing refers to it any more; the node of the autograd graph that keeps it is one that
+does. Backward visits the nodes in reverse order of creation. Each makes all its gradients while
+what flows in and what it keeps still live. Where gradients meet, the second is added into the first
+if that is dense and nothing else refers to it or to its storage; else the sum is new. A parameter
+takes its gradient over, unless that is shared or lies in another order: then it is copied.
+"""
+
+from __future__ import annotations
+
+from convcalc.integers import product
+from convcalc.ops import strides as lay
+from convcalc.ops.memory import BLOCK, NEW, NOBODY, SAME, VIEW, Kernel, View
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Literal
+
+    from convcalc.graph import Node
+    from convcalc.ops.base import Shape
+    from convcalc.ops.memory import Step, Trace
+    from convcalc.ops.strides import Strides
+
+    Phase = Literal["forward", "backward", "step"]
+
+
+class Storage:
+    """A block of memory; `uses` counts what refers to it."""
+
+    __slots__ = ("size", "uses")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.uses = 0
+
+
+class Gradient:
+    """A gradient on its way: the storage it lies in, how, and how many places refer to it."""
+
+    __slots__ = ("dense", "storage", "strides", "uses")
+
+    def __init__(self, storage: Storage, strides: Strides, dense: bool) -> None:
+        self.storage = storage
+        self.strides = strides
+        self.dense = dense
+        self.uses = 1
+        storage.uses += 1
+
+
+class Entry:
+    """A node of the autograd graph.
+
+    flows: the nodes of its layer's inputs. shift: turns numbers of the layer's own nodes, which
+    come after these, into numbers on the tape. kept: the storages it keeps. node: its layer.
+    """
+
+    __slots__ = ("flows", "kept", "kernel", "node", "shift")
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        flows: Sequence[int],
+        shift: int,
+        kept: Sequence[Storage],
+        node: Node | None,
+    ) -> None:
+        self.kernel = kernel
+        self.flows = flows
+        self.shift = shift
+        self.kept = kept
+        self.node = node
+
+
+class Moment:
+    """A layer's turn: the most bytes that live in it, and those that live after it.
+
+    node: the layer's; None for the loss.
+    """
+
+    __slots__ = ("after", "node", "peak", "phase")
+
+    def __init__(self, phase: Phase, node: Node | None, peak: int, after: int) -> None:
+        self.phase: Phase = phase
+        self.node = node
+        self.peak = peak
+        self.after = after
+
+    def __repr__(self) -> str:
+        path = self.node.path if self.node else None
+        return f"Moment({self.phase!r}, {path!r}, {self.peak}, {self.after})"
+
+
+class Pass:
+    """One pass. Once `forward`, `loss` and `backward` have run, it tells what lives, in bytes.
+
+    live: now. moments: one for each layer and phase, in order; the first is the input alone.
+    gradients: bytes of the storages that hold parameters' gradients.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.live = 0
+        self.moments: list[Moment] = []
+        self.gradients = 0
+        self._width = width
+        self._top = 0  # the most that lived since the last moment
+        self._tape: list[Entry | None] = []
+        self._outputs: list[tuple[int, Shape]] = []
+        self._result = NOBODY
+
+    # ------------------------------------------------------------------ forward
+
+    def forward(
+        self,
+        inputs: Sequence[int],
+        steps: Iterable[tuple[Node, Trace]],
+        drops: Mapping[int, Sequence[int]],
+        outputs: Sequence[tuple[int, Shape]],
+    ) -> None:
+        """Run the layers.
+
+        inputs: bytes of each of the network's inputs, which live throughout.
+        drops: for a layer's index those of the values that nobody reads after it.
+        outputs: index and shape of what is returned; it lives on.
+        """
+        live = sum(inputs)
+        storages: dict[int, Storage] = {}
+        targets = dict.fromkeys(range(len(inputs)), NOBODY)
+        for index, size in enumerate(inputs):
+            storages[index] = Storage(size)
+            storages[index].uses = 2  # the caller holds it, too
+        tape, moments = self._tape, self.moments
+        moments.append(Moment("forward", None, live, live))
+        for node, trace in steps:
+            index, top = node.index, live + trace.peak
+            held = [storages[i] for i in node.inputs]
+            flows = [targets[i] for i in node.inputs]
+            for size in trace.new:
+                held.append(Storage(size))
+                live += size
+            shift = len(tape) - len(flows)
+            for kernel in trace.nodes:
+                if kernel is None:
+                    tape.append(None)
+                    continue
+                kept = [held[k] for k in kernel.saved]
+                for storage in kept:
+                    storage.uses += 1
+                tape.append(Entry(kernel, flows, shift, kept, node))
+            out = storages[index] = held[trace.out]
+            out.uses += 1
+            target = trace.node
+            if target != NOBODY:
+                target = flows[target] if target < len(flows) else target + shift
+            targets[index] = target
+            for gone in drops.get(index, ()):
+                storage = storages.pop(gone)
+                storage.uses -= 1
+                if not storage.uses:
+                    live -= storage.size
+            moments.append(Moment("forward", node, top, live))
+        self.live = live
+        self._outputs = [(targets[index], shape) for index, shape in outputs]
+
+    # ------------------------------------------------------------------ loss and backward
+
+    def loss(self) -> None:
+        """`sum(output.sum() for output in outputs)`, or `output.sum()` of one: a single number."""
+        width = self._width
+        single = len(self._outputs) == 1
+        for target, shape in self._outputs:
+            size = product(shape) * width
+            target = self._node([target], [(VIEW, 0, size, _expansion(shape))])
+            if single:
+                self._result = target
+            else:  # Python's sum begins with 0 + …
+                flows = [self._result, target]
+                plan: list[Step] = [
+                    (SAME, i, width, None) for i in (0, 1) if flows[i] != NOBODY
+                ]
+                self._result = self._node(flows, plan)
+        top = self.live + (width if single else 3 * width)
+        self.live += width
+        self.moments.append(Moment("forward", None, top, self.live))
+
+    def _node(self, flows: list[int], plan: list[Step]) -> int:
+        if all(target == NOBODY for target in flows):
+            return NOBODY
+        self._tape.append(Entry(Kernel(plan, 0, ()), flows, 0, (), None))
+        return len(self._tape) - 1
+
+    def backward(self) -> None:
+        """From the loss to the parameters; nothing where none of them trains."""
+        if self._result == NOBODY:
+            return
+        incoming: list[Gradient | None] = [None] * len(self._tape)
+        root = Gradient(self._new(self._width), None, True)
+        root.uses += 1  # the call itself holds it throughout
+        incoming[self._result] = root
+        for number in range(len(self._tape) - 1, -1, -1):
+            entry = self._tape[number]
+            if entry is None:  # one of several outputs: the kernel comes later, and takes it
+                continue
+            ports = entry.kernel.ports
+            arrived = [g for g in incoming[number : number + ports + 1] if g is not None]
+            incoming[number : number + ports + 1] = [None] * (ports + 1)
+            self._top = self.live
+            if arrived:
+                self._run(entry, arrived, incoming)
+            else:
+                self._forget(entry)
+            self.moments.append(Moment("backward", entry.node, self._top, self.live))
+        self._release(root)
+        self.moments[-1].after = self.live
+
+    def _run(
+        self, entry: Entry, arrived: list[Gradient], incoming: list[Gradient | None]
+    ) -> None:
+        """One node: make its gradients, let go of what it had, pass the gradients on."""
+        kernel, flows = entry.kernel, entry.flows
+        self._top = self.live + kernel.peak
+        if kernel.copies and arrived[0].strides != kernel.wants:
+            self._top += kernel.copies
+        made = []
+        for kind, target, size, how in kernel.plan:
+            if kind == NEW:
+                gradient = Gradient(self._new(size), how, True)
+            elif kind == SAME:
+                gradient = arrived[0]
+                gradient.uses += 1
+            elif kind == BLOCK:
+                gradient = Gradient(self._new(how), None, True)
+            else:
+                gradient = self._viewed(arrived[0], how, size)
+            made.append((target, size, gradient))
+        for gradient in arrived:
+            self._release(gradient)
+        self._forget(entry)
+        parameters = []
+        for target, size, gradient in made:
+            if target < 0:
+                parameters.append((size, gradient))
+                continue
+            target = flows[target] if target < len(flows) else target + entry.shift
+            before = incoming[target]
+            incoming[target] = gradient if before is None else self._sum(before, gradient, size)
+        for size, gradient in parameters:
+            self._take(gradient, size)
+
+    def _new(self, size: int) -> Storage:
+        self.live += size
+        if self.live > self._top:
+            self._top = self.live
+        return Storage(size)
+
+    def _viewed(self, gradient: Gradient, view: View, size: int) -> Gradient:
+        """The view of a gradient, or a copy where the strides allow none."""
+        if gradient.strides is None:
+            views, strides, dense = view.views, view.strides, view.dense
+        else:
+            views, strides = view.strides_of(gradient.strides)
+            dense = lay.is_dense(view.shape, strides)
+        if views:
+            return Gradient(gradient.storage, strides, dense)
+        return Gradient(self._new(size), None, True)
+
+    def _sum(self, first: Gradient, second: Gradient, size: int) -> Gradient:
+        """Source: torch/csrc/autograd/input_buffer.cpp, accumulate."""
+        if first.dense and first.uses == 1 and first.storage.uses == 1:
+            self._release(second)
+            return first
+        both = Gradient(self._new(size), first.strides if first.dense else None, True)
+        self._release(first)
+        self._release(second)
+        return both
+
+    def _take(self, gradient: Gradient, size: int) -> None:
+        """A parameter's gradient. Source: torch/csrc/autograd/functions/accumulate_grad.h."""
+        if gradient.uses == 1 and gradient.strides is None:
+            self.gradients += gradient.storage.size
+            return
+        self._new(size)
+        self.gradients += size
+        self._release(gradient)
+
+    def _release(self, gradient: Gradient) -> None:
+        gradient.uses -= 1
+        if not gradient.uses:
+            storage = gradient.storage
+            storage.uses -= 1
+            if not storage.uses:
+                self.live -= storage.size
+
+    def _forget(self, entry: Entry) -> None:
+        for storage in entry.kept:
+            storage.uses -= 1
+            if not storage.uses:
+                self.live -= storage.size
+
+
+def _expansion(shape: Shape) -> View:
+    """A single number stretched to a shape: all strides are 0."""
+    strides = lay.simplest(shape, (0,) * len(shape))
+    return View(shape, lambda _: (True, strides))
