@@ -40,7 +40,7 @@ from convcalc.ops.base import GLOBAL, Window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from fractions import Fraction
     from typing import Any
 
@@ -369,6 +369,16 @@ class Field:
     def offset(self) -> int | Fraction | None:
         grid = self.grid
         return None if grid is None else grid.offset
+
+    @property
+    def intervals(self) -> tuple[Interval | None, ...]:
+        """The first and last row that each turn reads; empty where they are not kept."""
+        return () if self._grid is None else self._grid.turns
+
+    @property
+    def mean_jump(self) -> int | Fraction:
+        """The jump, also of places in a row; 0 where there is none."""
+        return 0 if self._grid is None else self._grid.jump
 
     @property
     def turns(self) -> int:
@@ -745,15 +755,17 @@ def windows_along(
     return [window for window in lifted if not _trivial(window)]
 
 
-def propagate(graph: Graph, inputs: dict[str, Shape]) -> tuple[list[Shape], list[Any]]:
+def propagate(
+    graph: Graph, inputs: dict[str, Shape], ops: Sequence[Op | None]
+) -> tuple[list[Shape], list[Any]]:
     """The shape and windows of every node at these input shapes (batch first).
 
-    Where a layer does not accept its input, its shape and those after it are ().
+    ops: of each node, in place of its own. Where a layer does not accept its input, its shape and
+    those after it are ().
     """
     shapes: list[Shape] = []
     windows: list[Any] = []
-    for node in graph.nodes:
-        op = node.op
+    for node, op in zip(graph.nodes, ops, strict=True):
         if op is None:
             shapes.append(tuple(inputs[node.path]))
             windows.append(())
@@ -766,10 +778,3 @@ def propagate(graph: Graph, inputs: dict[str, Shape]) -> tuple[list[Shape], list
         shapes.append(op.output(*flowing))
         windows.append(op.windows(*flowing))
     return shapes, windows
-
-
-def field_nodes(fields: ReceptiveFields) -> Iterator[tuple[Node, str, tuple[Field, ...]]]:
-    """Every layer with its fields, one input after another."""
-    for node in fields.graph.layers:
-        for name, several in fields.by_node[node.index].items():
-            yield node, name, several

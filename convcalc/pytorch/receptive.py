@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from convcalc.graph import Flow, Graph, Node
+    from convcalc.ops.base import Op
 
     Rows = tuple[int, int] | None
     # A node's index, and which of its outputs along the axis.
     Request = tuple[int, int]
 
-#: So many gradients are taken at once.
-CHUNK = 64
+#: So many rows of gradients are taken at once, over all outputs asked for.
+AT_ONCE = 1 << 18
 #: Where fields recur after more outputs than this, only two neighbours are asked for.
 MAX_TURNS = 64
-#: Of fields that recur sooner, two rounds are asked for.
+#: Of fields that recur sooner, two rounds are asked for; of others, a few outputs.
 FEW_TURNS = 4
 #: The input grows by these factors, one after the other.
 FACTORS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -42,13 +43,21 @@ MAX_LENGTH = 1 << 15
 
 
 class Copy:
-    """The thin copy of a network along one axis, at given shapes of its nodes.
+    """The thin copy of a network along one axis, at given ops and shapes of its nodes.
 
     A node whose shape is () is left out.
     """
 
-    def __init__(self, graph: Graph, shapes: Sequence[Any], input: str, axis: int) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        ops: Sequence[Op | None],
+        shapes: Sequence[Any],
+        input: str,
+        axis: int,
+    ) -> None:
         self.graph = graph
+        self.ops = ops
         self.shapes = shapes
         self.input = input
         self.source = list(graph.inputs).index(input)
@@ -67,8 +76,11 @@ class Copy:
         """The first and last row of the input on which each of some outputs depends."""
         asked = list(dict.fromkeys(requests))
         found: dict[Request, Rows] = {}
-        for start in range(0, len(asked), CHUNK):
-            chunk = asked[start : start + CHUNK]
+        length = self.length(self.source)
+        assert length is not None
+        size = max(AT_ONCE // length, 16)
+        for start in range(0, len(asked), size):
+            chunk = asked[start : start + size]
             found.update(zip(chunk, self._gradients(chunk, local), strict=True))
         return found
 
@@ -129,10 +141,11 @@ class Copy:
         return source, values
 
     def _place(self, node: Node, local: bool, fill: float) -> Place:
-        assert node.op is not None
+        op = self.ops[node.index]
+        assert op is not None
         layout = self.graph.nodes[node.inputs[0]].layout
         return Place(
-            node.op,
+            op,
             self.axis,
             [self.shapes[i] for i in node.inputs],
             self.shapes[node.index],
@@ -166,28 +179,26 @@ def _extent(gradient: Tensor) -> Rows:
 class Measured:
     """What the gradients say of a layer along one axis.
 
-    rows: of neighbouring outputs from `first` on: a round of turns and some that come after; of one
-        output where places are not on a grid. is_global: paths that read a whole axis add to them.
+    rows: by output; of a round of turns, or a few of many. is_global: paths that read a whole axis
+    add to them.
     """
 
-    __slots__ = ("field", "first", "is_global", "rows")
+    __slots__ = ("field", "is_global", "rows")
 
-    def __init__(self, field: Field, first: int, rows: Sequence[Rows], *, is_global: bool) -> None:
+    def __init__(self, field: Field, rows: Mapping[int, Rows], *, is_global: bool) -> None:
         self.field = field
-        self.first = first
-        self.rows = list(rows)
+        self.rows = {output: pair for output, pair in rows.items() if pair is not None}
         self.is_global = is_global
 
     @property
     def size(self) -> int | None:
-        sizes = [rows[1] - rows[0] + 1 for rows in self.rows if rows is not None]
-        return max(sizes, default=None)
+        return max((last - first + 1 for first, last in self.rows.values()), default=None)
 
     @property
     def twice(self) -> bool:
         """Whether a turn was seen twice, so that there is a jump to tell."""
         turns = round_of(self.field)
-        return any(one and two for one, two in zip(self.rows, self.rows[turns:], strict=False))
+        return any(output + turns in self.rows for output in self.rows)
 
     @property
     def jump(self) -> int | Fraction | None:
@@ -195,12 +206,12 @@ class Measured:
         from fractions import Fraction
 
         turns = round_of(self.field)
-        pairs = [
-            (one, two)
-            for one, two in zip(self.rows, self.rows[turns:], strict=False)
-            if one is not None and two is not None
-        ]
-        moved = {two[end] - one[end] for one, two in pairs for end in (0, 1)}
+        moved = {
+            self.rows[output + turns][end] - pair[end]
+            for output, pair in self.rows.items()
+            if output + turns in self.rows
+            for end in (0, 1)
+        }
         if len(moved) != 1:
             return None  # the field grows or shrinks: there is no grid
         jump = Fraction(moved.pop(), turns)
@@ -214,12 +225,9 @@ class Measured:
         jump = self.jump
         if jump is None:
             return None
-        placed = [
-            (rows[0] - i * jump, rows[1] - i * jump)
-            for i, rows in enumerate(self.rows, self.first)
-            if rows is not None
-        ]
-        middle = Fraction(min(low for low, _ in placed) + max(high for _, high in placed)) / 2
+        low = min(first - output * jump for output, (first, _) in self.rows.items())
+        high = max(last - output * jump for output, (_, last) in self.rows.items())
+        middle = Fraction(low + high) / 2
         return middle.numerator if middle.denominator == 1 else middle
 
 
@@ -228,8 +236,8 @@ def compare_fields(flow: Flow) -> list[Comparison]:
 
     Figures "receptive_field", "jump", "offset" and "global", each a list with one entry an axis; of
     the input where there are several, the figure names it: "receptive_field of left". Entries that
-    cannot be told are left out. A pool or resize to a fixed size, whose field depends on the size
-    at hand, is compared at the size at which it is measured.
+    cannot be told are left out. A pool or resize to a fixed size grows with the input, so that the
+    ratio of sizes, of which its field depends, stays as near as their rounding lets it.
     """
     comparisons: list[Comparison] = []
     graph = flow.graph
@@ -295,9 +303,10 @@ def _axis(flow: Flow, name: str, axis: int) -> dict[int, tuple[Field, Measured]]
         length = inputs[name][2 + axis]
         if (factor > 1 and length > MAX_LENGTH) or not todo:
             break
-        shapes, windows = propagate(graph, inputs)
+        ops = [node.op and grown(node.op, factor) for node in graph.nodes]
+        shapes, windows = propagate(graph, inputs, ops)
         fields = fields_of(graph, shapes, windows)
-        copy = Copy(graph, shapes, name, axis)
+        copy = Copy(graph, ops, shapes, name, axis)
         asked = _questions(copy, fields, name, todo)
         for index, seen in _answers(copy, asked).items():
             results[index] = (seen.field, seen)
@@ -305,10 +314,23 @@ def _axis(flow: Flow, name: str, axis: int) -> dict[int, tuple[Field, Measured]]
     return results
 
 
+def grown(op: Op, factor: int) -> Op:
+    """A layer that makes maps of a fixed size makes larger ones of larger ones, in proportion."""
+    name = "output_size" if op.name().startswith("Adaptive") else "size"
+    given = op.given()
+    if factor == 1 or not op.name().startswith(("Adaptive", "Upsampl")) or given[name] is None:
+        return op
+    fixed = given[name]
+    entries = fixed if isinstance(fixed, tuple) else (fixed,)
+    larger = tuple(size if size in (None, 1) else size * factor for size in entries)
+    given[name] = larger if isinstance(fixed, tuple) else larger[0]
+    return type(op)(**given)
+
+
 def _questions(
     copy: Copy, fields: ReceptiveFields, name: str, todo: Iterable[int]
-) -> dict[int, tuple[Field, int, int]]:
-    """For each layer that can be measured: its field, the first output to ask for, how many."""
+) -> dict[int, tuple[Field, list[int]]]:
+    """For each layer that can be measured: its field, and the outputs to ask for."""
     told = {}
     length = copy.length(copy.source)
     assert length is not None
@@ -323,12 +345,9 @@ def _questions(
     inner = copy.inner({copy.same_as(index) for index in told})
     asked = {}
     for index, field in told.items():
-        turns = round_of(field)
-        # The first of many turns may read nothing; of a few, all are seen twice.
-        count = 2 * turns if turns <= FEW_TURNS else turns + 1
-        first = middle_run(inner[copy.same_as(index)], max(count, 1))
+        first = middle_run(inner[copy.same_as(index)], max(2 * round_of(field), 1))
         if first is not None:
-            asked[index] = (field, first, max(count, 1))
+            asked[index] = (field, _outputs(field, first))
     return asked
 
 
@@ -337,10 +356,29 @@ def round_of(field: Field) -> int:
     return field.turns if field.turns <= MAX_TURNS else 1
 
 
-def _answers(copy: Copy, asked: Mapping[int, tuple[Field, int, int]]) -> dict[int, Measured]:
+def _outputs(field: Field, first: int) -> list[int]:
+    """Which of two rounds of outputs to ask for: all of a few turns; of many those that read the
+    first row, the last, and the most, and two others."""
+    turns = round_of(field)
+    if turns <= FEW_TURNS:
+        return list(range(first, first + max(2 * turns, 1)))
+    jump = field.mean_jump
+    told = {turn: rows for turn, rows in enumerate(field.intervals) if rows is not None}
+    wanted = {turns // 3, 2 * turns // 3}
+    again = first
+    if told:
+        largest = max(told, key=lambda turn: told[turn][1] - told[turn][0])
+        wanted.add(min(told, key=lambda turn: told[turn][0] - turn * jump))
+        wanted.add(max(told, key=lambda turn: told[turn][1] - turn * jump))
+        again = first + (largest - first) % turns
+    # The same turn of the next round tells the jump.
+    return sorted({*(first + (turn - first) % turns for turn in wanted), again, again + turns})
+
+
+def _answers(copy: Copy, asked: Mapping[int, tuple[Field, list[int]]]) -> dict[int, Measured]:
     requests = {
-        index: [(copy.same_as(index), first + number) for number in range(count)]
-        for index, (_, first, count) in asked.items()
+        index: [(copy.same_as(index), output) for output in outputs]
+        for index, (_, outputs) in asked.items()
     }
     local = copy.rows([r for several in requests.values() for r in several], local=True)
     # One output that reads something tells whether other paths add to it.
@@ -352,14 +390,14 @@ def _answers(copy: Copy, asked: Mapping[int, tuple[Field, int, int]]) -> dict[in
     length = copy.length(copy.source)
     assert length is not None
     found = {}
-    for index, (field, first, _) in asked.items():
-        rows = [local[request] for request in requests[index]]
+    for index, (field, _) in asked.items():
+        rows = {request[1]: local[request] for request in requests[index]}
         reads = any(whole[request] for request in telling[index])
         # On a map of one row all taps of a kernel can fall beside it, and a local path that reads
         # the whole input hides one that is not: a larger one tells more.
-        if field.size == 0 or (reads and (0, length - 1) not in rows):
+        if field.size == 0 or (reads and (0, length - 1) not in rows.values()):
             more = any(whole[request] != local[request] for request in telling[index])
-            found[index] = Measured(field, first, rows, is_global=more)
+            found[index] = Measured(field, rows, is_global=more)
     return found
 
 
@@ -387,9 +425,7 @@ def _compared(
             [_is_global(field, seen) for field, seen in pairs],
         ),
     ]
-    on_grid = [
-        (f, s) for f, s in pairs if f.grid is not None and f.exact and any(s.rows) and s.twice
-    ]
+    on_grid = [(f, s) for f, s in pairs if f.grid is not None and f.exact and s.twice]
     if on_grid:
         comparisons += [
             Comparison(

@@ -251,12 +251,9 @@ def _resize(place: Place, x: Tensor) -> Tensor:
     )
     # Weights of a cubic are negative, too: what comes back must not cancel out.
     if out.requires_grad:
-        out.register_hook(_scattered)  # type: ignore[no-untyped-call]  # torch has no types here
+        noise = torch.rand_like(out).add_(1)
+        out.register_hook(lambda grad: grad * noise)  # type: ignore[no-untyped-call]  # torch has no types
     return out.squeeze(2)
-
-
-def _scattered(gradient: Tensor) -> Tensor:
-    return gradient * torch.rand_like(gradient).add_(1)
 
 
 def _text(op: Op, name: str) -> str:
