@@ -199,7 +199,10 @@ def under_budget(
         rest = {name: fit.declared.get(name) for name in names if name not in axis.names}
         if any(size is None for size in rest.values()):
             continue
-        point = {**{name: size for name, size in rest.items() if size is not None}, _BATCH: fit.batch}
+        point = {
+            **{name: size for name, size in rest.items() if size is not None},
+            _BATCH: fit.batch,
+        }
         question = _Question(fit, point, axis.names[0], measure, axis.names)
         sizes = axis.valid.solutions
         result = largest(figure, question.amount(amount), budget, axis.names, sizes)

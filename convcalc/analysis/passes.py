@@ -177,9 +177,7 @@ class Pass:
                 self._result = target
             else:  # Python's sum begins with 0 + …
                 flows = [self._result, target]
-                plan: list[Step] = [
-                    (SAME, i, width, None) for i in (0, 1) if flows[i] != NOBODY
-                ]
+                plan: list[Step] = [(SAME, i, width, None) for i in (0, 1) if flows[i] != NOBODY]
                 self._result = self._node(flows, plan)
         top = self.live + (width if single else 3 * width)
         self.live += width
@@ -215,9 +213,7 @@ class Pass:
         self._release(root)
         self.moments[-1].after = self.live
 
-    def _run(
-        self, entry: Entry, arrived: list[Gradient], incoming: list[Gradient | None]
-    ) -> None:
+    def _run(self, entry: Entry, arrived: list[Gradient], incoming: list[Gradient | None]) -> None:
         """One node: make its gradients, let go of what it had, pass the gradients on."""
         kernel, flows = entry.kernel, entry.flows
         self._top = self.live + kernel.peak

@@ -350,9 +350,7 @@ class Op:
         strides = tape.suggested(inputs[0], tape.output)
         return tape.kernel(tape.output, *inputs, *tape.weights, saves=inputs, strides=strides)
 
-    def warnings(
-        self, *shapes: Shape, layouts: Sequence[Layout] = ()
-    ) -> Sequence[tuple[str, str]]:
+    def warnings(self, *shapes: Shape, layouts: Sequence[Layout] = ()) -> Sequence[tuple[str, str]]:
         """Things worth a second look besides what the windows tell: pairs (code, message).
 
         layouts: those of the inputs, as `Node.layout` has them.

@@ -381,5 +381,3 @@ class ConvTranspose3d(_TransposedConvolution):
     """
 
     spatial = 3
-
-

@@ -57,9 +57,7 @@ class Linear(Op):
             return []
         return [Window(1)] * (len(shapes[0]) - 3) + [GLOBAL]
 
-    def warnings(
-        self, *shapes: Shape, layouts: Sequence[Layout] = ()
-    ) -> list[tuple[str, str]]:
+    def warnings(self, *shapes: Shape, layouts: Sequence[Layout] = ()) -> list[tuple[str, str]]:
         rank = len(shapes[0])
         first = "channels" in layouts if layouts else rank > 3
         if rank < 3 or not first:

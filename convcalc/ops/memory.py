@@ -408,9 +408,7 @@ class Tape:
                 saved.append(store)
         peak = _worst(formulas, scratch, first, extra) if self._exact else 0
         copied = product(out.shape) * out.width if copies else 0
-        self._nodes.append(
-            Kernel(plan, peak, saved, copies=copied, wants=out.strides, ports=ports)
-        )
+        self._nodes.append(Kernel(plan, peak, saved, copies=copied, wants=out.strides, ports=ports))
         return self._given + len(self._nodes) - 1
 
     # ------------------------------------------------------------------ elementwise

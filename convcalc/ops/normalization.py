@@ -124,9 +124,7 @@ class _BatchNorm(_RunningNorm):
             return tape.pointwise(x)
         return normalised(tape, x, (x.shape[1],), tape.weights)
 
-    def warnings(
-        self, *shapes: Shape, layouts: Sequence[Layout] = ()
-    ) -> list[tuple[str, str]]:
+    def warnings(self, *shapes: Shape, layouts: Sequence[Layout] = ()) -> list[tuple[str, str]]:
         n, _, *spatial = shapes[0]
         values = n * product(spatial)
         if not isinstance(values, int) or values != 1:

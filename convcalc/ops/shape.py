@@ -621,9 +621,7 @@ class _Upsample(Op):
             return Window(wanted, size, wanted - 1, wanted - size, upsample=wanted)
         spread = 2 * wanted  # makes the halves whole
         if self.mode == "nearest_exact":
-            return Window(
-                spread, 2 * size, spread - 1 - size, spread - size, upsample=spread
-            )
+            return Window(spread, 2 * size, spread - 1 - size, spread - size, upsample=spread)
         far = _MODES[self.mode][1] * spread - 1
         rim = far - (size - wanted)
         return Window(2 * far + 1, 2 * size, rim, rim, upsample=spread)

@@ -90,9 +90,7 @@ def reshaped(shape: Shape, strides: Strides, wanted: Shape) -> tuple[bool, Strid
     stretch = taken = 1
     for axis in range(len(shape) - 1, -1, -1):
         stretch *= sizes[axis]
-        ends = axis == 0 or (
-            sizes[axis - 1] != 1 and steps[axis - 1] != stretch * number(base)
-        )
+        ends = axis == 0 or (sizes[axis - 1] != 1 and steps[axis - 1] != stretch * number(base))
         if not ends:
             continue
         step = base

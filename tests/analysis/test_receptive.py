@@ -508,8 +508,12 @@ def test_brute_force_finds_planted_faults(fault: str, monkeypatch: pytest.Monkey
 
     def wrong(self: receptive.Grid, window: Any) -> receptive.Grid | None:
         changed = Window(
-            window.kernel, window.stride, window.before, window.after,
-            window.dilation, window.upsample,
+            window.kernel,
+            window.stride,
+            window.before,
+            window.after,
+            window.dilation,
+            window.upsample,
         )
         setattr(changed, fault, getattr(changed, fault) + 1)
         return through(self, changed)
