@@ -14,6 +14,7 @@ from convcalc.pytorch.devices import resolve_device, resolve_dtype
 from convcalc.pytorch.errors import BuildError, reason
 from convcalc.pytorch.measure import measure
 from convcalc.pytorch.module import as_number, numbers, to_module
+from convcalc.pytorch.receptive import compare_fields
 
 if TYPE_CHECKING:
     from convcalc.graph import Flow, Graph
@@ -64,7 +65,7 @@ def _compared(flow: Flow, device: torch.device, dtype: str) -> list[Comparison]:
         return [Comparison("build", error.path, "builds", error.reason)]
     except (RuntimeError, MemoryError) as error:  # what does not fit after all, a lost device
         return [Comparison("run", None, "runs", reason(error))]
-    return compare(flow, measured, dtype)
+    return compare(flow, measured, dtype) + compare_fields(flow)
 
 
 def _device_name(device: torch.device) -> str:

@@ -25,7 +25,8 @@ class Comparison:
     """One figure, computed and measured.
 
     figure: of a layer "output", "dtype", "parameters", "buffers" (name → dtype and shape, in
-        PyTorch's order), "params" (elements), "macs"; of the network "params", "trainable_params",
+        PyTorch's order), "params" (elements), "macs", "receptive_field", "global", "jump", "offset"
+        (see `convcalc.pytorch.receptive`); of the network "params", "trainable_params",
         "buffers" (elements), "weights_bytes", "macs", "outputs", all without what serves aux
         outputs alone; "aux_params", "aux_macs", "aux_outputs" for that; "layers" (that ran).
         "build" and "run" stand only where torch refused.

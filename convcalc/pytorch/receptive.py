@@ -38,6 +38,8 @@ MAX_TURNS = 64
 FEW_TURNS = 4
 #: The input grows by these factors, one after the other.
 FACTORS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+#: An input of this length, and four times what a layer reads, is large.
+LONG = 256
 #: Longer inputs are not tried.
 MAX_LENGTH = 1 << 15
 
@@ -348,6 +350,11 @@ def _questions(
         first = middle_run(inner[copy.same_as(index)], max(2 * round_of(field), 1))
         if first is not None:
             asked[index] = (field, _outputs(field, first))
+        elif length >= max(LONG, 4 * (field.size or 0)):
+            # A map that stays small, as one of a fixed size: one output tells the size, no more.
+            first = middle_run(inner[copy.same_as(index)], 1)
+            if first is not None and copy.length(index) in range(2 * round_of(field)):
+                asked[index] = (field, [first])
     return asked
 
 

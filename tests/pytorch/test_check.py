@@ -49,7 +49,8 @@ def test_every_figure_of_every_layer_is_compared() -> None:
     for comparison in report.comparisons:
         if comparison.path:
             figures[comparison.path].append(comparison.figure)
-    wanted = sorted(["output", "dtype", "params", "parameters", "buffers", "macs"])
+    wanted = ["output", "dtype", "params", "parameters", "buffers", "macs"]
+    wanted = sorted([*wanted, "receptive_field", "global", "jump", "offset"])
     assert {path: sorted(names) for path, names in figures.items()} == dict.fromkeys(
         figures, wanted
     )
