@@ -15,8 +15,10 @@ from convcalc.integers import product, total
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from fractions import Fraction
     from typing import Any
 
+    from convcalc.analysis.receptive import Field, ReceptiveFields
     from convcalc.errors import Place, Problem
     from convcalc.graph import Facts, Flow, Graph, Node
     from convcalc.integers import Formula, Size
@@ -169,6 +171,40 @@ class Layer:
     def dropped(self) -> tuple[Size | None, ...]:
         return self._figures.dropped
 
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What its output depends on, one `Field` an axis of the input.
+
+        Of several inputs, the one that it sees most of; `Summary.receptive_fields` has all.
+        """
+        return self._summary.receptive_fields.of(self.node.index)
+
+    @property
+    def named_fields(self) -> dict[str, tuple[Field, ...]]:
+        """The same on every input that it depends on, by name."""
+        return self._summary.receptive_fields.by_node[self.node.index]
+
+    @property
+    def receptive_field(self) -> tuple[int | None, ...]:
+        """Input rows and columns that an output sees on local paths: None where it sees them on
+        none, or that cannot be told."""
+        return tuple([field.size for field in self.fields])
+
+    @property
+    def jump(self) -> tuple[int | Fraction | None, ...]:
+        """Input rows and columns from one output to the next; None where there is no grid."""
+        return tuple([field.jump for field in self.fields])
+
+    @property
+    def offset(self) -> tuple[int | Fraction | None, ...]:
+        """Where the first output's field has its centre, in input rows and columns from 0."""
+        return tuple([field.offset for field in self.fields])
+
+    @property
+    def is_global(self) -> tuple[bool, ...]:
+        """Whether a path sees the whole axis."""
+        return tuple([field.is_global for field in self.fields])
+
     def __repr__(self) -> str:
         return f"Layer({self.path!r}, {self.op})"
 
@@ -265,13 +301,23 @@ class Summary:
         self.totals = Totals(main, aux)
         self._by_path: dict[str, Layer] | None = None
         self._warnings: tuple[Problem, ...] | None = None
+        self._fields: ReceptiveFields | None = None
+
+    @property
+    def receptive_fields(self) -> ReceptiveFields:
+        """What every value depends on, on each input."""
+        if self._fields is None:
+            from convcalc.analysis.receptive import receptive_fields
+
+            self._fields = receptive_fields(self.flow)
+        return self._fields
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
         if self._warnings is None:
-            from convcalc.analysis.warnings import warnings_of
+            from convcalc.analysis.warnings import field_warnings, warnings_of
 
-            self._warnings = tuple(warnings_of(self.layers))
+            self._warnings = (*warnings_of(self.layers), *field_warnings(self))
         return self._warnings
 
     def layer(self, path: str) -> Layer:

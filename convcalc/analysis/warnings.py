@@ -5,6 +5,8 @@
 | rows-dropped | the last rows lie past the last window: (W − F + 2P)/S is not whole |
 | rows-skipped | rows between windows, or between the taps of dilated ones, are never read |
 | kernel-exceeds-input | the kernel reaches over more rows than the input has without its padding |
+| field-exceeds-input | the first layer that sees more rows than the network's input has |
+| branches-misaligned | branches that are joined look at different places of the input |
 
 and those that an op tells of itself. A 1×1 kernel with a stride is left alone: it samples by design
 (`dropped` still counts what it leaves out).
@@ -15,13 +17,16 @@ from __future__ import annotations
 from convcalc.analysis.coverage import IntWindow, padding_only_taps, residues_read
 from convcalc.errors import Problem
 from convcalc.ops.attention import BlockWindow
+from convcalc.ops.base import AXES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from fractions import Fraction
 
-    from convcalc.analysis.summary import Figures, Layer
-    from convcalc.ops.base import Op, Window
+    from convcalc.analysis.receptive import Field, Misalignment
+    from convcalc.analysis.summary import Figures, Layer, Summary
+    from convcalc.ops.base import Op, Shape, Window
 
 _ROWS = {
     1: (("position", "positions"),),
@@ -73,6 +78,80 @@ def findings(layer: Layer) -> Iterator[Finding]:
             yield from axes.findings(op)
     for code, message in op.warnings(*inputs, layouts=layer.input_layouts):
         yield Finding(code, message)
+
+
+def field_warnings(summary: Summary) -> Iterator[Problem]:
+    """What receptive fields tell: of the network as a whole, and of joins."""
+    fields = summary.receptive_fields
+    for name, shape in summary.inputs.items():
+        for layer in summary.layers:
+            own = layer.named_fields.get(name, ())
+            pairs = list(zip(own, shape[2:], strict=False))  # not every layer depends on it
+            if any(f.size is not None and isinstance(s, int) and f.size > s for f, s in pairs):
+                if not _told_of_kernel(layer):
+                    yield _exceeding_field(layer, name, own, shape, len(summary.inputs) > 1)
+                break
+    joins: dict[tuple[int, str], list[Misalignment]] = {}
+    for found in fields.misaligned:
+        joins.setdefault((found.node.index, found.input), []).append(found)
+    for several in joins.values():
+        yield _misaligned(several)
+
+
+def _told_of_kernel(layer: Layer) -> bool:
+    """Whether its own kernel reaches over more than what flows in, of which a warning tells."""
+    return any(finding.code == "kernel-exceeds-input" for finding in findings(layer))
+
+
+def _exceeding_field(
+    layer: Layer, name: str, fields: Sequence[Field], shape: Shape, several: bool
+) -> Problem:
+    seen = "×".join(map(str, (field.size for field in fields)))
+    there = "×".join(map(str, shape[2:]))
+    what = f"input {name!r} of {there}" if several else f"{there} input"
+    message = f"the receptive field of {layer.op} is {seen}, more than the {what}"
+    return Problem(
+        message,
+        layer.place,
+        help="each output from here on sees padding; with a larger input, or fewer strides and "
+        "layers before it, it would not",
+        code="field-exceeds-input",
+        path=layer.path,
+        severity="warning",
+    )
+
+
+def _misaligned(several: Sequence[Misalignment]) -> Problem:
+    first = several[0]
+    node = first.node
+    names = AXES.get(len(node.structure) - 2, ())
+    along = " and ".join(names[m.axis] for m in several if m.axis < len(names))
+    along = f" along the {along}" if along else ""
+    if len(set(first.jumps)) > 1:
+        jumps = " and ".join(map(_decimal, dict.fromkeys(first.jumps)))
+        message = f"{node.op} joins branches{along} that move by {jumps} input rows an output"
+        help = "strides and resizes of the branches must multiply to the same"
+    else:
+        centres = " and ".join(map(_decimal, dict.fromkeys(first.offsets)))
+        message = (
+            f"{node.op} joins branches{along} that look at different places: their first outputs "
+            f"are centred on input rows {centres}"
+        )
+        help = "pad, crop and pool the branches alike, or so that their centres agree"
+    return Problem(
+        message,
+        node.place,
+        help=help,
+        code="branches-misaligned",
+        path=node.path,
+        severity="warning",
+    )
+
+
+def _decimal(rows: int | Fraction | None) -> str:
+    """−11.5"""
+    assert rows is not None
+    return f"{float(rows):g}".replace("-", "−")
 
 
 class _Axes:

@@ -8,8 +8,9 @@ from convcalc.report.grid import Column
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+    from convcalc.analysis.receptive import Field as AxisField
     from convcalc.analysis.summary import Summary
     from convcalc.integers import Size
     from convcalc.report.tree import Entry
@@ -71,6 +72,28 @@ def _output(entry: Entry, summary: Summary) -> str:
     return numbers.shape(entry.output[1:])
 
 
+def _field(entry: Entry, summary: Summary) -> str:
+    assert entry.last is not None
+    return field_text(entry.last.fields)
+
+
+def field_text(fields: Sequence[AxisField]) -> str:
+    """`35×35`; `global (35×35)` where another path sees the whole input."""
+    sizes = [field.size for field in fields]
+    if not fields or not all(field.is_global for field in fields) or None in sizes:
+        texts = dict.fromkeys(map(str, fields)) if None in sizes else map(str, fields)
+        return numbers.TIMES.join(texts) or numbers.NONE
+    return f"global ({numbers.TIMES.join(map(str, sizes))})"
+
+
+def _jump(entry: Entry, summary: Summary) -> str:
+    assert entry.last is not None
+    jumps = entry.last.jump
+    if all(jump is None for jump in jumps):
+        return numbers.NONE
+    return numbers.TIMES.join(numbers.NONE if jump is None else str(jump) for jump in jumps)
+
+
 def _dropped(entry: Entry, summary: Summary) -> str:
     if entry.layer is None:
         return ""
@@ -100,6 +123,8 @@ FIELDS = {
         Field("macs", "MACs", "multiply-accumulates, of the whole batch", _figure("macs")),
         Field("bytes", "output bytes", "of the whole batch", _figure("output_bytes")),
         Field("weights", "weight bytes", "of parameters and buffers", _figure("weights_bytes")),
+        Field("field", "field", "receptive field: input rows and columns an output sees", _field),
+        Field("jump", "jump", "input rows and columns from one output to the next", _jump),
         Field("dropped", "dropped", "rows and columns of the input that no output reads", _dropped),
         Field("params-share", "of params", "share of the parameters, with a bar", _share("params")),
         Field("macs-share", "of MACs", "share of the MACs, with a bar", _share("macs")),
@@ -109,7 +134,7 @@ FIELDS = {
 }
 DEFAULT = ("layer", "output", "params", "macs")
 #: Where there is room for more: on a terminal at least `WIDE_FROM` columns wide.
-WIDE = ("layer", "output", "params", "params-share", "macs", "macs-share")
+WIDE = ("layer", "output", "field", "params", "params-share", "macs", "macs-share")
 WIDE_FROM = 120
 
 

@@ -12,13 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from convcalc.analysis.summary import Layer, Summary
-    from convcalc.integers import Size
 
     Cell = Callable[[Layer, Summary], object]
 
 
-def _sizes(shape: Iterable[Size | None]) -> str:
+def _sizes(shape: Iterable[object]) -> str:
     return "x".join("?" if size is None else str(size) for size in shape)
+
+
+def _fields(sizes: Iterable[int | None], is_global: Iterable[bool]) -> str:
+    """Sizes on local paths; `global`, alone or after the size, where a path sees a whole axis."""
+    texts = []
+    for size, whole in zip(sizes, is_global, strict=True):
+        parts = [str(size)] if size is not None else []
+        texts.append(" ".join([*parts, "global"]) if whole else "".join(parts) or "?")
+    return "x".join(texts)
 
 
 def _share(name: str) -> Cell:
@@ -45,6 +53,11 @@ _CELLS: dict[str, tuple[str, Cell]] = {
     "macs-share": ("macs_share", _share("macs")),
     "bytes": ("output_bytes", lambda layer, _: layer.output_bytes),
     "weights": ("weights_bytes", lambda layer, _: layer.weights_bytes),
+    "field": (
+        "receptive_field",
+        lambda layer, _: _fields(layer.receptive_field, layer.is_global),
+    ),
+    "jump": ("jump", lambda layer, _: _sizes(layer.jump)),
     "dropped": ("dropped", lambda layer, _: _sizes(layer.dropped)),
     "aux": ("aux", lambda layer, _: str(layer.aux).lower()),
 }
@@ -59,6 +72,8 @@ _DEFAULT = (
     "macs",
     "bytes",
     "weights",
+    "field",
+    "jump",
     "dropped",
     "aux",
 )

@@ -44,7 +44,7 @@ def summary_dict(report: Summary) -> dict[str, Any]:
         "input": shapes(report.inputs),
         "batch": plain(report.batch),
         "dtype": report.dtype,
-        "layers": list(_layers(report.layers)),
+        "layers": list(_layers(report)),
         "outputs": shapes(report.outputs),
     }
     if report.aux_outputs:
@@ -57,9 +57,9 @@ def summary_dict(report: Summary) -> dict[str, Any]:
     return result
 
 
-def _layers(layers: Iterable[Layer]) -> Iterator[dict[str, Any]]:
+def _layers(report: Summary) -> Iterator[dict[str, Any]]:
     known: dict[Figures, tuple[Any, dict[str, Any]]] = {}
-    for layer in layers:
+    for layer in report.layers:
         figures = layer.figures
         shared = known.get(figures)
         if shared is None:
@@ -71,6 +71,7 @@ def _layers(layers: Iterable[Layer]) -> Iterator[dict[str, Any]]:
             "line": layer.line,
             "inputs": list(layer.inputs),
             **shared[1],
+            **_fields(layer, several=len(report.inputs) > 1),
             "aux": layer.aux,
         }
 
@@ -86,6 +87,21 @@ def _figures(layer: Layer) -> dict[str, Any]:
         "weights_bytes": plain(layer.weights_bytes),
         "dropped": plain(layer.dropped),
     }
+
+
+def _fields(layer: Layer, *, several: bool) -> dict[str, Any]:
+    """Receptive fields, one entry an axis of the input; of each input where there are several."""
+    figures: dict[str, Any] = {
+        "receptive_field": list(layer.receptive_field),
+        "global": list(layer.is_global),
+        "jump": plain(layer.jump),
+        "offset": plain(layer.offset),
+    }
+    if several:
+        figures["receptive_fields"] = {
+            name: [field.size for field in fields] for name, fields in layer.named_fields.items()
+        }
+    return figures
 
 
 def problem(found: Problem) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from convcalc import zoo
 from convcalc.analysis import receptive
 from convcalc.analysis.receptive import Field, ReceptiveFields, receptive_fields
+from convcalc.analysis.summary import summarize
 from convcalc.graph import Graph, GraphBuilder, Value, flow
 from convcalc.integers import symbol
 from convcalc.network import load
@@ -527,3 +528,49 @@ def test_brute_force_finds_planted_faults(fault: str, monkeypatch: pytest.Monkey
     rows = [reads(op("Conv1d", 1, 1, 2)), reads(op("Conv1d", 1, 3, 2, 1))]
     with pytest.raises(AssertionError):
         _agrees(last(graph)[0], lambda output: {r for each in rows for r in each(output)})
+
+
+# ---------------------------------------------------------------------------- warnings
+
+
+def told(graph: Graph, code: str) -> list[tuple[str | None, str]]:
+    return [(w.path, w.message) for w in summarize(flow(graph)).warnings if w.code == code]
+
+
+def test_the_first_layer_that_sees_more_than_the_input_is_told_once() -> None:
+    network = load("resnet", "resnet50")
+    found = [w for w in network.summary().warnings if w.code == "field-exceeds-input"]
+    assert [w.path for w in found] == ["Bottleneck[11].Conv[1].Conv2d"]
+    assert "is 235×235, more than the 224×224 input" in found[0].message
+    larger = network.summary((3, 427, 427)).warnings
+    assert [w for w in larger if w.code == "field-exceeds-input"] == []
+    assert load("vgg16").summary().warnings == ()
+    # With open sizes there is nothing to exceed.
+    assert network.summary(symbolic=True).warnings == ()
+
+
+def test_a_kernel_larger_than_its_input_is_told_of_alone() -> None:
+    graph = built(op("Conv1d", 1, 9, padding=4), shape=(1, 5))
+    assert told(graph, "field-exceeds-input") == []
+    assert len(told(graph, "kernel-exceeds-input")) == 1
+
+
+def test_misaligned_branches_are_warned_of() -> None:
+    centres = branches([op("Conv1d", 1, 3, 2, 1)], [op("AvgPool1d", 2)])
+    (found,) = told(centres, "branches-misaligned")
+    assert found[0] == "Add"
+    assert found[1].endswith("their first outputs are centred on input rows 0 and 0.5")
+    jumps = branches([op("Conv1d", 1, 3, 2, 1)], [op("ZeroPad1d", (0, -32))])
+    assert told(jumps, "branches-misaligned") == [
+        ("Add", "Add joins branches along the length that move by 2 and 1 input rows an output")
+    ]
+    aligned = branches([op("Conv1d", 1, 3, 2, 1)], [op("Conv1d", 1, 1, 2)])
+    assert told(aligned, "branches-misaligned") == []
+
+
+def test_layers_tell_their_fields() -> None:
+    layer = load("efficientnet", "b0").summary().layer("Conv[1].Conv2d")
+    assert layer.receptive_field == (851, 851)
+    assert layer.is_global == (True, True)
+    assert layer.jump == (32, 32)
+    assert layer.offset == (0, 0)
