@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: So many rows of gradients are taken at once, over all outputs asked for.
 AT_ONCE = 1 << 18
+#: So many values all layers together keep meanwhile: half a gibibyte of them.
+KEPT = 1 << 26
 #: Where fields recur after more outputs than this, only two neighbours are asked for.
 MAX_TURNS = 64
 #: Of fields that recur sooner, two rounds are asked for; of others, a few outputs.
@@ -80,20 +82,23 @@ class Copy:
         found: dict[Request, Rows] = {}
         length = self.length(self.source)
         assert length is not None
-        size = max(AT_ONCE // length, 16)
+        size = max(min(AT_ONCE, KEPT // len(self.graph.nodes)) // length, 16)
         for start in range(0, len(asked), size):
             chunk = asked[start : start + size]
             found.update(zip(chunk, self._gradients(chunk, local), strict=True))
         return found
 
     def _gradients(self, requests: Sequence[Request], local: bool) -> list[Rows]:
-        x, values = self._run({index for index, _ in requests}, local=local)
-        together = torch.stack([values[index][0, 0, output] for index, output in requests])
-        if not together.requires_grad:
-            return [None] * len(requests)
-        each = torch.eye(len(requests), dtype=together.dtype)
-        (gradients,) = torch.autograd.grad(together, x, each, is_grads_batched=True)
-        return [_extent(gradient[0, 0]) for gradient in gradients]
+        # A sample of the batch for each: with gradients given, even as one batch
+        # (is_grads_batched), torch/autograd/__init__.py imports the compiler.
+        batch = len(requests)
+        x, values = self._run({index for index, _ in requests}, local=local, batch=batch)
+        asked = [values[index][i, 0, output] for i, (index, output) in enumerate(requests)]
+        total = torch.stack(asked).sum()
+        if not total.requires_grad:
+            return [None] * batch
+        (gradients,) = torch.autograd.grad(total, x)
+        return [_extent(gradient[0]) for gradient in gradients]
 
     def inner(self, wanted: set[int]) -> dict[int, Tensor]:
         """For each of some nodes, which of its outputs no padding has a part in."""
@@ -117,7 +122,7 @@ class Copy:
         return needed
 
     def _run(
-        self, wanted: set[int], *, local: bool, fill: float = 0.0
+        self, wanted: set[int], *, local: bool, fill: float = 0.0, batch: int = 1
     ) -> tuple[Tensor, dict[int, Tensor]]:
         needed = self._ancestors(wanted)
         values: dict[int, Tensor] = {}
@@ -128,7 +133,7 @@ class Copy:
             if node.op is None:
                 length = self.length(node.index)
                 size = 1 if length is None else length
-                value = torch.zeros((1, 1, size), dtype=torch.float64)
+                value = torch.zeros((batch, 1, size), dtype=torch.float64)
                 if node.index == self.source:
                     source = value.requires_grad_()  # the rest is linear in it
             else:
