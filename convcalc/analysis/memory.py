@@ -131,6 +131,7 @@ class Memory:
         known: dict[Any, Trace] = {}
         strides: list[Strides] = [None] * len(shapes)
         needs = [False] * len(shapes)
+        roots: list[Size | None] = [None] * len(shapes)  # of views: bytes of what they are views of
         steps = []
         for node in self.flow.graph.layers:
             if node.aux and not training:
@@ -138,17 +139,32 @@ class Memory:
             index = node.index
             trains = training and index not in self.frozen
             flowing = tuple([(strides[i], needs[i]) for i in node.inputs])
-            key = (facts[index], trains, flowing)
+            overwritten: tuple[Size | None, ...] = ()
+            if training and getattr(node.op, "inplace", False):
+                overwritten = tuple([roots[i] for i in node.inputs])
+            key = (facts[index], trains, flowing, overwritten)
             trace = known.get(key)
             if trace is None:
-                trace = known[key] = self._trace(node, trains, training, flowing)
+                trace = known[key] = self._trace(node, trains, training, flowing, overwritten)
             strides[index] = trace.strides
             needs[index] = trace.node != NOBODY
+            if trace.root is not None:
+                roots[index] = trace.root[1]
+            elif trace.same >= 0:
+                roots[index] = roots[node.inputs[trace.same]]
+            elif trace.view >= 0:
+                of = node.inputs[trace.view]
+                roots[index] = product(shapes[of]) * self._width if roots[of] is None else roots[of]
             steps.append((node, trace))
         return steps
 
     def _trace(
-        self, node: Node, trains: bool, training: bool, flowing: tuple[tuple[Strides, bool], ...]
+        self,
+        node: Node,
+        trains: bool,
+        training: bool,
+        flowing: tuple[tuple[Strides, bool], ...],
+        overwritten: tuple[Size | None, ...],
     ) -> Trace:
         facts = self.flow.facts[node.index]
         assert facts is not None
@@ -163,6 +179,7 @@ class Memory:
             cuda=self.cuda,
             width=self._width,
             exact=self._exact,
+            roots=overwritten,
         )
         return tape.finish(node.op.memory(tape, *tape.inputs))
 
@@ -296,11 +313,15 @@ class Memory:
         if not self._exact:
             raise ConvcalcError("a peak is told where every size is a number: give those left open")
         steps = list(steps)
-        sizes: list[Any] = [product(s) * self._width for s in self.flow.inputs.values()]
-        run = Pass(self._width)
-        shapes = self.flow.shapes
-        drops = last_uses([node for node, _ in steps], outputs)
-        run.forward(sizes, steps, drops, [(index, shapes[index]) for index in outputs])
+        run = Pass(self.flow.shapes, self._width)
+        nodes = [node for node, _ in steps]
+        run.forward(
+            len(self.flow.inputs),
+            steps,
+            last_uses(nodes, outputs),
+            outputs,
+            dead_ends(nodes, outputs),
+        )
         return run
 
 
@@ -317,3 +338,15 @@ def last_uses(nodes: Iterable[Node], returned: Collection[int]) -> dict[int, lis
     for index, at in last.items():
         drops.setdefault(at, []).append(index)
     return drops
+
+
+def dead_ends(nodes: Sequence[Node], returned: Iterable[int]) -> set[int]:
+    """The indices of layers from which nothing that is returned can be reached."""
+    needed = set(returned)
+    dead = set()
+    for node in reversed(nodes):
+        if node.index in needed:
+            needed.update(node.inputs)
+        else:
+            dead.add(node.index)
+    return dead

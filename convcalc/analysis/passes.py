@@ -4,7 +4,7 @@ Eager PyTorch, as its engine runs (torch/csrc/autograd): a value goes after its 
 goes when nothing refers to it any more; the node of the autograd graph that keeps it is one that
 does. Backward visits the nodes in reverse order of creation. Each makes all its gradients while
 what flows in and what it keeps still live. Where gradients meet, the second is added into the first
-if that is dense and nothing else refers to it or to its storage; else the sum is new. A parameter
+if that is no view and nothing else refers to it or to its storage; else the sum is new. A parameter
 takes its gradient over, unless that is shared or lies in another order: then it is copied.
 """
 
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from convcalc.integers import product
 from convcalc.ops import strides as lay
-from convcalc.ops.memory import BLOCK, NEW, NOBODY, SAME, VIEW, Kernel, View
+from convcalc.ops.memory import BLOCK, NEW, NOBODY, PLACED, SAME, VIEW, Kernel, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Literal
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from typing import Literal, TypeAlias
 
     from convcalc.graph import Node
     from convcalc.ops.base import Shape
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from convcalc.ops.strides import Strides
 
     Phase = Literal["forward", "backward", "step"]
+    #: Bytes of a node's value, by its index.
+    Sizes: TypeAlias = Callable[[int], int]
 
 
 class Storage:
@@ -38,14 +40,17 @@ class Storage:
 
 
 class Gradient:
-    """A gradient on its way: the storage it lies in, how, and how many places refer to it."""
+    """A gradient on its way: the storage it lies in, how, and how many places refer to it.
 
-    __slots__ = ("dense", "storage", "strides", "uses")
+    view: it is a view, and keeps the tensor that it is a view of; such is never added to in place.
+    """
 
-    def __init__(self, storage: Storage, strides: Strides, dense: bool) -> None:
+    __slots__ = ("storage", "strides", "uses", "view")
+
+    def __init__(self, storage: Storage, strides: Strides, view: bool = False) -> None:
         self.storage = storage
         self.strides = strides
-        self.dense = dense
+        self.view = view
         self.uses = 1
         storage.uses += 1
 
@@ -93,6 +98,119 @@ class Moment:
         return f"Moment({self.phase!r}, {path!r}, {self.peak}, {self.after})"
 
 
+class Targets:
+    """Where the gradient of each value goes: a number on the tape.
+
+    Values that are one tensor (what is overwritten, and what then flows on) have one target. A view
+    that is overwritten changes its root's history, and with it that of all other views.
+    """
+
+    def __init__(self, inputs: int, tape: list[Entry | None], sizes: Sizes) -> None:
+        self._tape = tape
+        self._sizes = sizes
+        self._tensors = {index: index for index in range(inputs)}  # value → its tensor
+        self._targets = dict.fromkeys(range(inputs), NOBODY)  # tensor → target
+        self._roots: dict[int, int] = {}  # tensor that is a view → the tensor it is a view of
+        self._bytes: dict[int, int] = {}  # root that was made within a layer → bytes
+        self._stale: set[int] = set()  # views whose root has another history by now
+
+    def now(self, index: int) -> int:
+        """The target of a value."""
+        tensor = self._tensors[index]
+        if tensor in self._stale:
+            self._renew(tensor)
+        return self._targets[tensor]
+
+    def of(self, node: Node, trace: Trace) -> list[int]:
+        """Those of what flows into a layer, and of the roots that it asks for."""
+        if self._stale:
+            flows = [self.now(i) for i in node.inputs]
+        else:
+            tensors, targets = self._tensors, self._targets
+            flows = [targets[tensors[i]] for i in node.inputs]
+        for number in trace.roots:
+            flows.append(self._targets[self._roots[self._tensors[node.inputs[number]]]])
+        return flows
+
+    def add(self, node: Node, trace: Trace, flows: Sequence[int], shift: int) -> None:
+        """The value that a layer gives."""
+        index, target = node.index, trace.node
+        if target != NOBODY:
+            target = flows[target] if target < len(flows) else target + shift
+        if trace.same >= 0:
+            tensor = self._tensors[index] = self._tensors[node.inputs[trace.same]]
+            if trace.overwrites and target != NOBODY:
+                self._targets[tensor] = target
+                self._overwritten(tensor, trace, shift)
+            return
+        self._tensors[index] = index
+        self._targets[index] = target
+        if trace.view >= 0:
+            tensor = self._tensors[node.inputs[trace.view]]
+            self._roots[index] = self._roots.get(tensor, tensor)
+        elif trace.root is not None:
+            root, size = trace.root
+            inner = self._roots[index] = ~index  # it has no index of its own
+            self._targets[inner] = NOBODY if root == NOBODY else root + shift
+            self._bytes[inner] = size
+
+    def _overwritten(self, tensor: int, trace: Trace, shift: int) -> None:
+        root = self._roots.get(tensor, tensor)
+        if root != tensor:
+            self._targets[root] = trace.rewrites + shift
+        self._stale.update([t for t, r in self._roots.items() if r == root and t != tensor])
+
+    def _renew(self, tensor: int) -> None:
+        """The view's history begins anew: as a part of its root. Source: variable.cpp, grad_fn."""
+        self._stale.discard(tensor)
+        root = self._roots.get(tensor, tensor)
+        if self._targets[tensor] == NOBODY:
+            return
+        size = self._bytes[root] if root in self._bytes else self._sizes(root)
+        self._tape.append(
+            Entry(Kernel([(PLACED, 0, size, size)], size, ()), [self._targets[root]], 0, (), None)
+        )
+        self._targets[tensor] = len(self._tape) - 1
+
+
+class DeadEnds:
+    """Layers that lead to no output: nobody waits for their gradients.
+
+    The autograd graph lets go of such a layer when its value has gone and all that came of it.
+    """
+
+    def __init__(self, dead: Collection[int]) -> None:
+        self._dead = dead
+        self._entries: dict[int, tuple[Node, list[Entry]]] = {}
+        self._holders: dict[int, int] = {}
+
+    def add(self, node: Node, entries: Iterable[Entry | None]) -> None:
+        self._entries[node.index] = (node, [entry for entry in entries if entry is not None])
+        self._holders[node.index] = 1
+        for index in node.inputs:
+            if index in self._dead:
+                self._holders[index] += 1
+
+    def drop(self, index: int) -> int:
+        """The value goes; returns the bytes that go with it."""
+        freed = 0
+        todo = [index]
+        while todo:
+            index = todo.pop()
+            self._holders[index] -= 1
+            if self._holders[index]:
+                continue
+            node, entries = self._entries[index]
+            todo += [i for i in node.inputs if i in self._dead]
+            for entry in entries:
+                for storage in entry.kept:
+                    storage.uses -= 1
+                    if not storage.uses:
+                        freed += storage.size
+                entry.kept = ()
+        return freed
+
+
 class Pass:
     """One pass. Once `forward`, `loss` and `backward` have run, it tells what lives, in bytes.
 
@@ -100,47 +218,57 @@ class Pass:
     gradients: bytes of the storages that hold parameters' gradients.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, shapes: Sequence[Shape], width: int) -> None:
         self.live = 0
         self.moments: list[Moment] = []
         self.gradients = 0
+        self._shapes = shapes
         self._width = width
         self._top = 0  # the most that lived since the last moment
         self._tape: list[Entry | None] = []
-        self._outputs: list[tuple[int, Shape]] = []
+        self._outputs: list[tuple[int, int]] = []  # of each its index and target
         self._result = NOBODY
 
     # ------------------------------------------------------------------ forward
 
+    def _size(self, index: int) -> int:
+        """Bytes of a node's value; all sizes are numbers."""
+        size = product(self._shapes[index]) * self._width
+        assert isinstance(size, int)
+        return size
+
     def forward(
         self,
-        inputs: Sequence[int],
+        inputs: int,
         steps: Iterable[tuple[Node, Trace]],
         drops: Mapping[int, Sequence[int]],
-        outputs: Sequence[tuple[int, Shape]],
+        outputs: Sequence[int],
+        dead: Collection[int] = (),
     ) -> None:
         """Run the layers.
 
-        inputs: bytes of each of the network's inputs, which live throughout.
+        inputs: how many inputs the network has; they live throughout.
         drops: for a layer's index those of the values that nobody reads after it.
-        outputs: index and shape of what is returned; it lives on.
+        outputs: indices of what is returned; it lives on.
+        dead: indices of layers that lead to no output.
         """
-        live = sum(inputs)
-        storages: dict[int, Storage] = {}
-        targets = dict.fromkeys(range(len(inputs)), NOBODY)
-        for index, size in enumerate(inputs):
-            storages[index] = Storage(size)
-            storages[index].uses = 2  # the caller holds it, too
+        storages = {index: Storage(self._size(index)) for index in range(inputs)}
+        for storage in storages.values():
+            storage.uses = 2  # the caller holds it, too
+        live = sum([storage.size for storage in storages.values()])
+        targets = Targets(inputs, self._tape, self._size)
+        ends = DeadEnds(dead)
         tape, moments = self._tape, self.moments
         moments.append(Moment("forward", None, live, live))
         for node, trace in steps:
             index, top = node.index, live + trace.peak
             held = [storages[i] for i in node.inputs]
-            flows = [targets[i] for i in node.inputs]
+            flows = targets.of(node, trace)
             for size in trace.new:
                 held.append(Storage(size))
                 live += size
-            shift = len(tape) - len(flows)
+            first = len(tape)
+            shift = first - len(flows)
             for kernel in trace.nodes:
                 if kernel is None:
                     tape.append(None)
@@ -151,18 +279,19 @@ class Pass:
                 tape.append(Entry(kernel, flows, shift, kept, node))
             out = storages[index] = held[trace.out]
             out.uses += 1
-            target = trace.node
-            if target != NOBODY:
-                target = flows[target] if target < len(flows) else target + shift
-            targets[index] = target
+            targets.add(node, trace, flows, shift)
+            if index in dead:
+                ends.add(node, tape[first:])
             for gone in drops.get(index, ()):
                 storage = storages.pop(gone)
                 storage.uses -= 1
                 if not storage.uses:
                     live -= storage.size
+                if gone in dead:
+                    live -= ends.drop(gone)
             moments.append(Moment("forward", node, top, live))
         self.live = live
-        self._outputs = [(targets[index], shape) for index, shape in outputs]
+        self._outputs = [(index, targets.now(index)) for index in outputs]
 
     # ------------------------------------------------------------------ loss and backward
 
@@ -170,9 +299,9 @@ class Pass:
         """`sum(output.sum() for output in outputs)`, or `output.sum()` of one: a single number."""
         width = self._width
         single = len(self._outputs) == 1
-        for target, shape in self._outputs:
-            size = product(shape) * width
-            target = self._node([target], [(VIEW, 0, size, _expansion(shape))])
+        for index, target in self._outputs:
+            expansion = _expansion(self._shapes[index])
+            target = self._node([target], [(VIEW, 0, self._size(index), expansion)])
             if single:
                 self._result = target
             else:  # Python's sum begins with 0 + …
@@ -194,7 +323,7 @@ class Pass:
         if self._result == NOBODY:
             return
         incoming: list[Gradient | None] = [None] * len(self._tape)
-        root = Gradient(self._new(self._width), None, True)
+        root = Gradient(self._new(self._width), None)
         root.uses += 1  # the call itself holds it throughout
         incoming[self._result] = root
         for number in range(len(self._tape) - 1, -1, -1):
@@ -222,12 +351,12 @@ class Pass:
         made = []
         for kind, target, size, how in kernel.plan:
             if kind == NEW:
-                gradient = Gradient(self._new(size), how, True)
+                gradient = Gradient(self._new(size), how)
             elif kind == SAME:
                 gradient = arrived[0]
                 gradient.uses += 1
-            elif kind == BLOCK:
-                gradient = Gradient(self._new(how), None, True)
+            elif kind in (BLOCK, PLACED):
+                gradient = Gradient(self._new(how), None, kind == PLACED)
             else:
                 gradient = self._viewed(arrived[0], how, size)
             made.append((target, size, gradient))
@@ -254,20 +383,19 @@ class Pass:
     def _viewed(self, gradient: Gradient, view: View, size: int) -> Gradient:
         """The view of a gradient, or a copy where the strides allow none."""
         if gradient.strides is None:
-            views, strides, dense = view.views, view.strides, view.dense
+            views, strides = view.views, view.strides
         else:
             views, strides = view.strides_of(gradient.strides)
-            dense = lay.is_dense(view.shape, strides)
         if views:
-            return Gradient(gradient.storage, strides, dense)
-        return Gradient(self._new(size), None, True)
+            return Gradient(gradient.storage, strides, True)
+        return Gradient(self._new(size), None)
 
     def _sum(self, first: Gradient, second: Gradient, size: int) -> Gradient:
         """Source: torch/csrc/autograd/input_buffer.cpp, accumulate."""
-        if first.dense and first.uses == 1 and first.storage.uses == 1:
+        if not first.view and first.uses == 1 and first.storage.uses == 1:
             self._release(second)
             return first
-        both = Gradient(self._new(size), first.strides if first.dense else None, True)
+        both = Gradient(self._new(size), None if first.view else first.strides)
         self._release(first)
         self._release(second)
         return both

@@ -354,7 +354,8 @@ class MaxUnpool2d(Op):
         x = inputs[0]
         tape.new(x.shape, "pooled")
         places = tape.new(x.shape, "indices", width=INT64)
-        return tape.kernel(tape.output, x, saves=[places])
+        strides = tape.suggested(x, tape.output)
+        return tape.kernel(tape.output, x, saves=[places], strides=strides, copies=True)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.MaxUnpool2dLike(self.kernel_size, self.stride, self.padding)

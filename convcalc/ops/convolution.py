@@ -59,14 +59,17 @@ def padded_shape(shape: Shape, before: Sequence[Size], after: Sequence[Size]) ->
     return (*shape[:2], *spatial)
 
 
-def convolved(tape: Tape, x: Stored) -> Stored:
-    """A convolution, transposed or not, of what lies as it is passed to the kernel."""
+def convolved(tape: Tape, x: Stored, storage: Size | None = None) -> Stored:
+    """A convolution, transposed or not, of what lies as it is passed to the kernel.
+
+    storage: bytes of the output's storage, where it is larger than it needs.
+    """
     strides = tape.suggested(x, tape.output)
     weight, *bias = tape.weights
     if strides is not None:  # then the weight's gradient has its channels last, too
         last = lay.channels_last(weight.shape)
         weight = Stored(weight.shape, weight.store, weight.width, last, weight.node)
-    return tape.kernel(tape.output, x, weight, *bias, saves=[x], strides=strides)
+    return tape.kernel(tape.output, x, weight, *bias, saves=[x], strides=strides, storage=storage)
 
 
 class _Convolution(Op):
@@ -381,3 +384,24 @@ class ConvTranspose3d(_TransposedConvolution):
     """
 
     spatial = 3
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        """Without oneDNN the output begins as a tensor like the input, and only its shape changes.
+
+        Source: aten/src/ATen/native/NaiveConvolutionTranspose3d.cpp; Convolution.cpp, use_mkldnn.
+        """
+        x = inputs[0]
+        storage = None
+        # Where there are groups, the output of each is copied into its place.
+        if lay.number(self.groups) == 1 and not tape.cuda and not self._by_onednn(tape.width, x):
+            storage = maximum(x.bytes, product(tape.output) * tape.width)
+        return convolved(tape, x, storage)
+
+    def _by_onednn(self, width: int, x: Stored) -> bool:
+        """Float32 with much to do, and bfloat16; with more than one thread also 1×1×1 kernels."""
+        sides = zip(self.output_padding, self.stride, strict=True)
+        if width == 8 or any(lay.number(extra) >= lay.number(step) for extra, step in sides):
+            return False
+        n, channels, depth, height, _ = map(lay.number, x.shape)
+        large = n > 1 or channels * depth * height > 20480
+        return width == 2 or large or all(lay.number(size) > 3 for size in self.kernel_size[1:])

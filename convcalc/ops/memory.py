@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     #: An int, or a formula where sizes are open; then no pass runs, and nobody looks.
     Bytes: TypeAlias = Any
     #: One gradient of a node: its kind, target, bytes, and what the kind needs: NEW its strides,
-    #: BLOCK the bytes of its storage, VIEW the view.
+    #: BLOCK and PLACED the bytes of its storage, VIEW the view.
     Step: TypeAlias = tuple[int, int, Bytes, Any]
     Made: TypeAlias = "int | Block | View"
     #: How a new gradient comes about: the edge's place, bytes of what its formula makes, and of
@@ -45,8 +45,9 @@ BOOL = 1
 
 #: What a node of the autograd graph makes for an edge: a tensor of the edge's shape; one of the
 #: output's shape, which is then summed to the edge's; the incoming gradient itself (summed, too,
-#: where the shapes differ); a view of it; a tensor in a storage larger than it needs.
-NEW, FULL, SAME, VIEW, BLOCK = range(5)
+#: where the shapes differ); a view of it; a tensor in a storage larger than it needs; a view of
+#: such a tensor.
+NEW, FULL, SAME, VIEW, BLOCK, PLACED = range(6)
 
 #: Targets of gradients: nobody; parameter p is FIRST_PARAMETER − p.
 NOBODY = -1
@@ -70,23 +71,23 @@ class View:
     strides_of: strides of the incoming gradient → (whether a view will do, the view's strides).
     """
 
-    __slots__ = ("dense", "shape", "strides", "strides_of", "views")
+    __slots__ = ("shape", "strides", "strides_of", "views")
 
     def __init__(self, shape: Shape, strides_of: Callable[[Strides], tuple[bool, Strides]]) -> None:
         self.shape = shape
         self.strides_of = strides_of
         # What holds where the incoming gradient is contiguous, as nearly always.
         self.views, self.strides = strides_of(None)
-        self.dense = lay.is_dense(shape, self.strides)
 
 
 class Stored:
     """A tensor: its shape and strides, and the number of the storage in which it lies.
 
-    node: the target of its gradient, NOBODY where it takes no part in it.
+    node: the target of its gradient, NOBODY where it takes no part in it. root: of a view the
+    tensor that it is a view of, which is none itself. same: the tensor that this is, overwritten.
     """
 
-    __slots__ = ("node", "shape", "store", "strides", "width")
+    __slots__ = ("node", "root", "same", "shape", "store", "strides", "width")
 
     def __init__(
         self, shape: Shape, store: int, width: int, strides: Strides = None, node: int = NOBODY
@@ -96,6 +97,8 @@ class Stored:
         self.width = width
         self.strides = strides
         self.node = node
+        self.root: Stored | None = None
+        self.same: Stored | None = None
 
     @property
     def needs(self) -> bool:
@@ -150,9 +153,30 @@ class Trace:
     peak: the most bytes that live at once, above what lives before. out: the output's storage.
     strides, node: the output's. kept: storages that backward needs, each once. names: what these
     are. nodes: in the order of creation; after one with several outputs a None for each of these.
+
+    same: the input whose very tensor comes out, returned or overwritten; −1 where none does.
+    view: the input of which, or of whose root, the output is a view; −1. root: where the output is
+    a view of a tensor that was made here, that one's (target, bytes).
+    overwrites: an input was overwritten. roots: inputs whose roots are counted among the targets,
+    behind the inputs. rewrites: the node that then stands for a root's gradient; NOBODY.
     """
 
-    __slots__ = ("kept", "names", "new", "node", "nodes", "out", "peak", "strides")
+    __slots__ = (
+        "kept",
+        "names",
+        "new",
+        "node",
+        "nodes",
+        "out",
+        "overwrites",
+        "peak",
+        "rewrites",
+        "root",
+        "roots",
+        "same",
+        "strides",
+        "view",
+    )
 
     def __init__(
         self,
@@ -171,6 +195,11 @@ class Trace:
         self.nodes = tuple(nodes)
         self.kept = tuple(kept)
         self.names = tuple(names)
+        self.same = self.view = -1
+        self.root: tuple[int, Bytes] | None = None
+        self.overwrites = False
+        self.roots: tuple[int, ...] = ()
+        self.rewrites = NOBODY
 
 
 class Tape:
@@ -179,6 +208,8 @@ class Tape:
     output: the output's shape. inputs: (shape, strides, whether it needs a gradient) of each.
     weights: the layer's parameters; trains: whether they get gradients. training: the mode of the
     module. width: bytes of an element. exact: all sizes are ints; otherwise no peak is told.
+    roots: of a layer that overwrites what flows in, for each input that is a view the bytes of the
+    tensor that it is a view of, else None.
     """
 
     def __init__(
@@ -187,6 +218,7 @@ class Tape:
         inputs: Sequence[tuple[Shape, Strides, bool]],
         weights: Sequence[Tensor],
         *,
+        roots: Sequence[Size | None] = (),
         trains: bool,
         training: bool,
         cuda: bool,
@@ -207,6 +239,16 @@ class Tape:
         ]
         self._exact = exact
         self._given = len(self.inputs)
+        #: Targets before those of the nodes: inputs, then roots.
+        self._flows = self._given
+        self._roots: list[int] = []
+        self._rewrites = NOBODY
+        for number, size in enumerate(roots):
+            if size is not None:
+                root = Stored((size,), number, 1, None, self._flows)
+                self.inputs[number].root = root
+                self._roots.append(number)
+                self._flows += 1
         # Of each storage made here: its bytes, and what it is.
         self._sizes: list[Size] = []
         self._names: list[str] = []
@@ -268,7 +310,7 @@ class Tape:
                 node.saved = tuple([renamed[store] for store in node.saved])
         names = ["output" if s == out.store else self._name(s) for s in self._kept]
         out.store = renamed[out.store]
-        return Trace(
+        trace = Trace(
             self._peak,
             tuple([self._sizes[store - given] for store in lasting]),
             out,
@@ -276,6 +318,17 @@ class Tape:
             [renamed[store] for store in self._kept],
             names,
         )
+        trace.roots = tuple(self._roots)
+        trace.rewrites = self._rewrites
+        trace.overwrites = out.same is not None
+        for number, value in enumerate(self.inputs):
+            if value is out or value is out.same:
+                trace.same = number
+            elif out.root is not None and (value is out.root or value.root is out.root):
+                trace.view = number
+        if trace.same < 0 and trace.view < 0 and out.root is not None:
+            trace.root = (out.root.node, out.root.bytes)
+        return trace
 
     def _name(self, store: int) -> str:
         if store >= self._given:
@@ -321,8 +374,27 @@ class Tape:
             out = self.new(shape, name, width=width, strides=strides, storage=storage)
         else:
             out = self._alias(inplace, shape, inplace.strides)
+            out.root, out.same = inplace.root, inplace.same or inplace
         out.node = self._node(out, edges, saves, makes, scratch, first, extra, contiguous, copies)
+        if inplace is not None and inplace.root is not None and out.node != NOBODY:
+            out.node = self._rewritten(inplace, inplace.root)
         return out
+
+    def _rewritten(self, x: Stored, root: Stored) -> int:
+        """The last kernel has overwritten a view: now its root has another history, and so has x.
+
+        Backward copies the root's gradient, and the stretch that was overwritten, for which the
+        kernel's own backward then runs. x is made anew as a part of its root: AsStridedBackward0.
+        Source: torch/csrc/autograd/functions/tensor.cpp, CopySlices; variable.cpp, rebase_history.
+        """
+        kernel = self._nodes[-1]
+        assert kernel is not None
+        size = root.bytes
+        kernel.plan = ((NEW, root.node, size, None),)
+        kernel.peak = size + x.bytes + kernel.peak
+        self._rewrites = root.node = self._flows + len(self._nodes) - 1
+        self._nodes.append(Kernel([(PLACED, root.node, size, size)], size, ()))
+        return root.node + 1
 
     def view(self, x: Stored, shape: Shape, strides: Strides, makes: Made) -> Stored:
         """A tensor in the storage of x. makes: x's gradient."""
@@ -352,7 +424,10 @@ class Tape:
         return outs
 
     def _alias(self, x: Stored, shape: Shape, strides: Strides) -> Stored:
-        return Stored(shape, x.store, x.width, strides)
+        """A tensor in the storage of another: a view of it."""
+        out = Stored(shape, x.store, x.width, strides)
+        out.root = x.root or x
+        return out
 
     def _node(
         self,
@@ -409,7 +484,7 @@ class Tape:
         peak = _worst(formulas, scratch, first, extra) if self._exact else 0
         copied = product(out.shape) * out.width if copies else 0
         self._nodes.append(Kernel(plan, peak, saved, copies=copied, wants=out.strides, ports=ports))
-        return self._given + len(self._nodes) - 1
+        return self._flows + len(self._nodes) - 1
 
     # ------------------------------------------------------------------ elementwise
 
@@ -605,7 +680,7 @@ class Tape:
                 if lay.number(length) > 0:
                     stretch = self.narrow(out, axis, length)
                     edges = [out, stretch]
-                    out = self._alias(out, out.shape, None)
+                    out = Stored(out.shape, out.store, out.width)
                     out.node = self._node(out, edges, scratch=[0, 1])
         return out
 
@@ -622,7 +697,8 @@ class Tape:
         if len(rows) == 1:
             return out
         self.drop(flat, unless=x)
-        return self.reshape(out, (*rows, features))
+        shape = (*rows, features)
+        return self._refolded(out, shape) if bias is None else self.reshape(out, shape)
 
     def matmul(self, a: Stored, b: Stored) -> Stored:
         """A product of matrices, for each of the axes before the last two; both are kept."""
@@ -634,7 +710,13 @@ class Tape:
         out = self.kernel(shape, left, right, saves=saves, contiguous=True)
         self.drop(left, unless=a)
         self.drop(right, unless=b)
-        return self.reshape(out, (*a.shape[:-1], b.shape[-1]))
+        return self._refolded(out, (*a.shape[:-1], b.shape[-1]))
+
+    def _refolded(self, x: Stored, shape: Shape) -> Stored:
+        """A reshape that autograd does not take for a view: aten::_unsafe_view."""
+        out = self.reshape(x, shape)
+        out.root = None
+        return out
 
 
 def _slice(part: Shape, whole: Shape) -> View:

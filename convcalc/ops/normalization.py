@@ -193,9 +193,10 @@ class _InstanceNorm(_RunningNorm):
         deviation = tape.new(channels, "deviation", width=tape.statistics)
         saves = [x, *repeats[:1], *running, mean, deviation]
         out = tape.kernel(x.shape, x, *repeats, saves=saves)
+        tape.drop(mean, deviation)
         if running:  # each statistic is averaged over the batch
             tape.drop(tape.new((x.shape[1],), "average"))
-        return out
+        return tape.reshape(out, x.shape)
 
 
 class InstanceNorm1d(_InstanceNorm):

@@ -106,6 +106,11 @@ class _Pool(Op):
         ]
 
 
+def as_row(tape: Tape, x: Stored) -> Stored:
+    """What a pool gives: along one axis it works on N×C×1×L, and its output is a view of that."""
+    return tape.reshape(x, x.shape) if len(x.shape) == 3 else x
+
+
 def largest(tape: Tape, x: Stored, *, indices: bool = True) -> Stored:
     """A max pool: with the maxima come their places, 8 bytes each, even where nobody needs them."""
     strides = tape.suggested(x, tape.output)
@@ -114,7 +119,7 @@ def largest(tape: Tape, x: Stored, *, indices: bool = True) -> Stored:
     places = tape.new(tape.output, "indices", width=INT64)
     out = tape.kernel(tape.output, x, saves=[x, places], strides=strides)
     tape.drop(places)
-    return out
+    return as_row(tape, out)
 
 
 def same_padded(tape: Tape, op: _Pool, x: Stored) -> Stored:
@@ -198,7 +203,8 @@ class MaxPool3d(_MaxPool):
 
 def average(tape: Tape, x: Stored, shape: Shape) -> Stored:
     """An average pool: backward needs what went in."""
-    return tape.kernel(shape, x, saves=[x], strides=tape.suggested(x, shape))
+    out = tape.kernel(shape, x, saves=[x], strides=tape.suggested(x, shape))
+    return as_row(tape, out)
 
 
 class _AvgPool(_Pool):
@@ -387,7 +393,7 @@ class LPPool3d(_LPPool):
 def adaptive_average(tape: Tape, x: Stored) -> Stored:
     """To a single value by the mean, whose backward needs nothing; else as an average pool."""
     if all(isinstance(size, int) and size == 1 for size in tape.output[2:]):
-        return tape.mean(x, tape.output)
+        return as_row(tape, tape.mean(x, tape.output))
     return average(tape, x, tape.output)
 
 

@@ -40,12 +40,19 @@ class Event(NamedTuple):
 
 @cache
 def kernels() -> frozenset[str]:
-    """Names of ops that run a kernel of their own, on the CPU; others are recipes made of these."""
+    """Names of ops that run a kernel of their own, on the CPU; others are recipes made of these.
+
+    A name may stand for several ops. One with a kernel is enough, out-variants left out: that of
+    aten::linear has one, but nobody calls it.
+    """
     names = set()
     has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
-    for name in torch._C._dispatch_get_all_op_names():
-        if has_kernel(name, "CPU") or not has_kernel(name, "CompositeImplicitAutograd"):
-            names.add(name.partition(".")[0])
+    for op in torch._C._dispatch_get_all_op_names():
+        name, _, variant = op.partition(".")
+        if not variant.endswith("out") and (
+            has_kernel(op, "CPU") or not has_kernel(op, "CompositeImplicitAutograd")
+        ):
+            names.add(name)
     return frozenset(names)
 
 
