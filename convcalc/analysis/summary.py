@@ -196,7 +196,7 @@ class Layer:
         return tuple([field.jump for field in self.fields])
 
     @property
-    def offset(self) -> tuple[int | Fraction | None, ...]:
+    def offset(self) -> tuple[int | float | Fraction | None, ...]:
         """Where the first output's field has its centre, in input rows and columns from 0."""
         return tuple([field.offset for field in self.fields])
 

@@ -148,7 +148,7 @@ def _misaligned(several: Sequence[Misalignment]) -> Problem:
     )
 
 
-def _decimal(rows: int | Fraction | None) -> str:
+def _decimal(rows: int | float | Fraction | None) -> str:
     """−11.5"""
     assert rows is not None
     return f"{float(rows):g}".replace("-", "−")

@@ -443,12 +443,19 @@ def _compared(
             Comparison(
                 f"{figure}{suffix}",
                 path,
-                [str(getattr(field, figure)) for field, _ in on_grid],
-                [str(getattr(seen, figure)) for _, seen in on_grid],
+                [_exact(getattr(field, figure)) for field, _ in on_grid],
+                [_exact(getattr(seen, figure)) for _, seen in on_grid],
             )
             for figure in ("jump", "offset")
         ]
     return comparisons
+
+
+def _exact(rows: float | Fraction | None) -> str:
+    """`15/2`, whether it is a float or a Fraction."""
+    from fractions import Fraction
+
+    return "None" if rows is None else str(Fraction(rows))
 
 
 def _size(field: Field, seen: Measured) -> int | None:

@@ -122,7 +122,7 @@ def shapes(named: Mapping[str, Iterable[Any]]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value in JSON's own types: formulas as text, tuples as lists."""
+    """A value in JSON's own types: formulas as text, tuples as lists, 3/2 as 1.5, 1/3 as text."""
     if isinstance(value, Formula):
         return str(value)
     if isinstance(value, (tuple, list)):
@@ -131,6 +131,9 @@ def plain(value: Any) -> Any:
         return {str(k): plain(v) for k, v in value.items()}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    parts = getattr(value, "denominator", 0)  # a Fraction, without importing them
+    if parts and parts & (parts - 1) == 0:
+        return float(value)
     return str(value)
 
 
