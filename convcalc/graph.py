@@ -111,12 +111,14 @@ class Node:
 
     inputs: indices of the nodes whose outputs flow in.
     aux: it serves only outputs that exist in training, and is counted apart.
+    frozen: its parameters get no gradient: `requires_grad_(False)`.
     path: `Bottleneck[3].Conv[1].BatchNorm2d`: blocks and named results from the outermost in, the
         layer's name last, each numbered from 0 where several of that name stand in the same block.
     """
 
     __slots__ = (
         "aux",
+        "frozen",
         "index",
         "inputs",
         "layout",
@@ -147,6 +149,7 @@ class Node:
         self.structure = structure
         self.layout: Layout = layout
         self.aux = False
+        self.frozen = False
         self.path = label
         self.ordinal = scope.owner.count(label)
 

@@ -11,6 +11,17 @@
 In bytes, above parameters and buffers, the input included; values are dropped after their last use.
 The step is not the first: the optimizer's state exists, and counts in the training peak. Sums are
 ints, or formulas where sizes are open; a peak is told where every size is a number.
+
+    memory = Memory(flow, "bfloat16", frozen=["features", "classifier.0"])
+    memory.saved, memory.allocated, memory.gradients        # sums, ints or formulas
+    memory.layers[index].saved                              # of one layer, and what it keeps
+    memory.inference().peak, memory.inference().path        # and where
+    memory.untrainable                                      # why no step can run, or None
+    memory.training("adam").peak, .phase, .path, .moments   # a timeline
+
+A frozen layer is one whose parameters get no gradient (`requires_grad_(False)`); it runs in
+training mode all the same. Backward stops where nothing before it trains, and what only it would
+need is not kept.
 """
 
 from __future__ import annotations
@@ -18,7 +29,7 @@ from __future__ import annotations
 from convcalc.analysis.optimizers import known_optimizer, state_bytes, step_bytes
 from convcalc.analysis.passes import Moment, Pass
 from convcalc.analysis.summary import DTYPE_BYTES
-from convcalc.errors import ConvcalcError
+from convcalc.errors import ConvcalcError, closest
 from convcalc.integers import product, total
 from convcalc.ops.memory import NOBODY, Tape
 
@@ -28,7 +39,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.analysis.passes import Phase
-    from convcalc.graph import Flow, Node
+    from convcalc.graph import Flow, Graph, Node
     from convcalc.integers import Size
     from convcalc.ops.memory import Trace
     from convcalc.ops.strides import Strides
@@ -99,8 +110,11 @@ class Training(Course):
 class Memory:
     """A network's memory at one input, batch and dtype.
 
-    frozen: indices of the nodes whose parameters do not train.
     device: "cpu" or "cuda"; the rules for a GPU are from PyTorch's source, not from measurements.
+    frozen: layers whose parameters do not train, besides those that are `frozen` in the graph:
+    indices of nodes, paths, or starts of paths ("layers" is all below it).
+
+    Raises ConvcalcError for a path that is none.
     """
 
     def __init__(
@@ -109,11 +123,12 @@ class Memory:
         dtype: str = "float32",
         *,
         device: str = "cpu",
-        frozen: Collection[int] = (),
+        frozen: Iterable[int | str] = (),
     ) -> None:
         self.flow = flow
         self.dtype = dtype
-        self.frozen = frozenset(frozen)
+        #: Indices of the layers whose parameters do not train.
+        self.frozen = frozen_layers(flow.graph, frozen)
         self.cuda = device.startswith("cuda")
         self._width = DTYPE_BYTES[dtype]
         self._exact = all(type(size) is int for shape in flow.shapes for size in shape)
@@ -237,19 +252,44 @@ class Memory:
 
     @property
     def gradients(self) -> Size:
-        """The parameters' gradients."""
+        """The gradients of the parameters that train and that the loss depends on."""
         return total(self._parameters())
 
+    @property
+    def untrainable(self) -> str | None:
+        """Why PyTorch refuses a training step at this size: the first layer, and what it needs."""
+        for node in self.flow.graph.layers:
+            assert node.op is not None
+            shapes = [self.flow.shapes[i] for i in node.inputs]
+            for condition in node.op.training_conditions(*shapes):
+                if condition.holds() is False:
+                    help = f" ({condition.help})" if condition.help else ""
+                    return f"{node.path} cannot train: {condition}{help}"
+        return None
+
+    def _reached(self) -> set[int]:
+        """Indices of the values on which the loss depends."""
+        graph = self.flow.graph
+        reached = {*graph.outputs.values(), *graph.aux.values()}
+        for node, trace in reversed(self._steps):
+            if node.index in reached:
+                targets = {step[1] for kernel in trace.nodes if kernel for step in kernel.plan}
+                targets.update([trace.node, trace.same, trace.view])
+                reached.update([i for at, i in enumerate(node.inputs) if at in targets])
+        return reached
+
     def _parameters(self) -> list[Size]:
-        """Bytes of every parameter that trains, in the order of the module's parameters().
+        """Bytes of every parameter that gets a gradient, in the order of the module's parameters().
 
         That is the order of the tree of paths: what stands under one name stands together.
         """
-        facts = self.flow.facts
+        facts, reached = self.flow.facts, self._reached()
         tree: dict[str, Any] = {}
         for node in self.flow.graph.layers:
             fact = facts[node.index]
             if fact is None or not fact.weights or node.index in self.frozen:
+                continue
+            if node.index not in reached:
                 continue
             *parts, name = node.path.split(".")
             branch = tree
@@ -286,9 +326,13 @@ class Memory:
         optimizer: "none", "sgd", "momentum", "adam" or "adamw". foreach: it steps through lists of
         tensors, not one by one; None: as PyTorch does, on a GPU. weight_decay: it is not 0.
 
-        Raises ConvcalcError for another optimizer, and where a size is still open.
+        Raises ConvcalcError for another optimizer, where a size is still open, and where a layer
+        is `untrainable`.
         """
         known_optimizer(optimizer)
+        refused = self.untrainable
+        if refused is not None:
+            raise ConvcalcError(refused)
         if self._training is None:
             graph = self.flow.graph
             run = self._pass(self._steps, [*graph.outputs.values(), *graph.aux.values()])
@@ -323,6 +367,37 @@ class Memory:
             dead_ends(nodes, outputs),
         )
         return run
+
+
+def frozen_layers(graph: Graph, named: Iterable[int | str] = ()) -> frozenset[int]:
+    """Indices of the layers that do not train: those frozen in the graph, and those named.
+
+    named: indices, paths, or starts of paths. Raises ConvcalcError for one that names no layer.
+    """
+    frozen = {node.index for node in graph.layers if node.frozen}
+    paths = {node.path: node.index for node in graph.layers}
+    for name in named:
+        if isinstance(name, int):
+            found = [name] if len(graph.inputs) <= name < len(graph.nodes) else []
+        else:
+            start = f"{name}."
+            found = [i for path, i in paths.items() if path == name or path.startswith(start)]
+        if not found:
+            near = closest(name, _starts(paths)) if isinstance(name, str) else None
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise ConvcalcError(f"nothing to freeze: {name!r} names no layer{hint}")
+        frozen.update(found)
+    return frozenset(frozen)
+
+
+def _starts(paths: Iterable[str]) -> dict[str, None]:
+    """The paths, and each part of the network on the way to one."""
+    starts: dict[str, None] = {}
+    for path in paths:
+        while path:
+            starts[path] = None
+            path = path.rpartition(".")[0]
+    return starts
 
 
 def last_uses(nodes: Iterable[Node], returned: Collection[int]) -> dict[int, list[int]]:

@@ -321,6 +321,10 @@ class Op:
         """What must hold of the sizes. `output` is meaningless where one of them fails."""
         return ()
 
+    def training_conditions(self, *shapes: Shape) -> Sequence[Condition]:
+        """What must hold besides where the layer trains: it still runs in evaluation."""
+        return ()
+
     def weights(self, *shapes: Shape) -> Sequence[Tensor]:
         """Learned tensors, in the order of PyTorch's named_parameters()."""
         return ()

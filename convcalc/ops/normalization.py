@@ -103,20 +103,20 @@ class _BatchNorm(_RunningNorm):
     def conditions(self, *shapes: Shape) -> list[Condition]:
         conditions = super().conditions(*shapes)
         if not self.track_running_stats:
-            # torch/nn/functional.py, _verify_batch_size: without statistics of its own it takes
-            # those of the batch, in evaluation too.
-            n, _, *spatial = shapes[0]
-            conditions.append(
-                Condition(
-                    "at_least",
-                    n * product(spatial),
-                    2,
-                    f"{self.name()}: the values of a channel over the batch",
-                    "without running statistics one value cannot be normalised: a larger batch, or "
-                    "track_running_stats=true",
-                )
-            )
+            # Without statistics of its own it takes those of the batch, in evaluation too.
+            help = "a larger batch, or track_running_stats=true"
+            conditions.append(self._several_values(shapes[0], help))
         return conditions
+
+    def training_conditions(self, *shapes: Shape) -> list[Condition]:
+        help = "one value has no variance; a larger batch, or a larger map"
+        return [self._several_values(shapes[0], help)]
+
+    def _several_values(self, shape: Shape, help: str) -> Condition:
+        """Source: torch/nn/functional.py, _verify_batch_size."""
+        n, _, *spatial = shape
+        what = f"{self.name()}: the values of a channel over the batch"
+        return Condition("at_least", n * product(spatial), 2, what, help)
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]

@@ -52,7 +52,8 @@ def to_module(
 
     `forward` takes the inputs by position, in the design's order, and returns the output, or a dict
     by name where the design has several outputs. In training mode a design with aux outputs returns
-    a dict with these too; in eval mode their layers do not run.
+    a dict with these too; in eval mode their layers do not run. Parameters of frozen layers have
+    `requires_grad=False`.
 
     device: "auto", "cpu", "cuda", "cuda:1".
     dtype: "float32", "float64", "float16" or "bfloat16".

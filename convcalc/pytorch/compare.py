@@ -165,7 +165,7 @@ def _network(flow: Flow, measured: Measurement, dtype: str) -> list[Comparison]:
         ("params", params, _elements(measured.parameters) - _elements(aux_parameters)),
         (
             "trainable_params",
-            params,
+            _sum(flow, [i for i in main if not graph.nodes[i].frozen], "params"),
             _elements(p for p in measured.parameters if p.trains)
             - _elements(p for p in aux_parameters if p.trains),
         ),

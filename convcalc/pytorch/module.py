@@ -99,9 +99,10 @@ class Network(nn.Module):
         assert op is not None
         shapes = [numbers(flow.shapes[index], node.path) for index in node.inputs]
         try:
-            return cast(nn.Module, op.build(NN, *shapes))
+            module = cast(nn.Module, op.build(NN, *shapes))
         except Exception as error:  # torch raises what it likes: ValueError, RuntimeError, …
             raise BuildError(node.path, str(op), reason(error)) from error
+        return module.requires_grad_(False) if node.frozen else module
 
     def _place(
         self, path: str, module: nn.Module, parts: dict[str, nn.Module]
