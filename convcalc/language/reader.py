@@ -33,10 +33,10 @@ MOST_LEVELS = 64
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # What is not one of YAML's printable characters (its production c-printable), or is the byte order
-# mark. Several small sets: one large one takes Python ten times as long to compile.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]|[\ud800-\udfff]|\ufeff|[\ufffe\uffff]"
-)
+# mark. Several small sets: one large one takes Python ten times as long to compile, and where a
+# text is ASCII the first is enough.
+_CONTROLS = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]"
+_UNPRINTABLE = _CONTROLS + "|[\ud800-\udfff]|\ufeff|[\ufffe\uffff]"
 
 
 class Node:
@@ -175,12 +175,16 @@ def _near_file(name: str) -> str | None:
 # --------------------------------------------------------------------------------- events
 
 
+def _unprintable(text: str) -> re.Match[str] | None:
+    return re.search(_CONTROLS if text.isascii() else _UNPRINTABLE, text)
+
+
 def read(text: Text, problems: Problems) -> Node | None:
     """The tree of a text; None where it has no content or is not YAML. Never raises.
 
     Faults are added to `problems`; where one leaves no meaning, a `Broken` node stands.
     """
-    bad = _UNPRINTABLE.search(text.text)
+    bad = _unprintable(text.text)
     if bad:
         problems.at(text, bad.start(), bad.end(), *_describe_character(bad[0]))
         return None
@@ -285,7 +289,7 @@ class _Builder:
             raw = self.text.text[base : end - 1]
             if "\\" in raw or "''" in raw:
                 raw = value  # escapes shift the columns behind them: near enough
-                bad = _UNPRINTABLE.search(value)
+                bad = _unprintable(value)
                 if bad:
                     message, _ = _describe_character(bad[0])
                     self.report(start, end, f"an escape for {message}", "leave it away")
