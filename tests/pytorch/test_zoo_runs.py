@@ -1,4 +1,6 @@
-"""The zoo, really run: a variant of each file. `convcalc check architectures/` proves all."""
+"""The zoo, really run: a variant of each file, and all exercises of the lectures.
+
+`convcalc check architectures/` proves all."""
 
 from __future__ import annotations
 
@@ -9,6 +11,12 @@ import pytest
 import convcalc
 
 ZOO = Path(__file__).parent.parent.parent / "architectures"
+EXERCISES = [
+    (path, variant)
+    for path in sorted((ZOO / "lectures").glob("*.yaml"))
+    for variant in convcalc.load(path).variants
+    if "scaling" not in path.stem or variant == "phi_0"  # the others take more than they show
+]
 
 
 @pytest.mark.parametrize("file", sorted(ZOO.glob("*.yaml")), ids=lambda p: p.stem)
@@ -17,3 +25,10 @@ def test_every_figure_is_what_pytorch_measures(file: Path) -> None:
     (check,) = convcalc.check(file, variant=network.variant)
     assert check.ok, [c for c in check.comparisons if not c.ok] or check.failed_claims
     assert len(check.comparisons) > 3 * len(network.graph.layers)
+
+
+@pytest.mark.parametrize(("file", "variant"), EXERCISES, ids=lambda v: getattr(v, "stem", v))
+def test_every_exercise_is_what_pytorch_measures(file: Path, variant: str) -> None:
+    (check,) = convcalc.check(file, variant=variant)
+    assert check.ok, [c for c in check.comparisons if not c.ok] or check.failed_claims
+    assert check.claims
