@@ -320,6 +320,13 @@ class Summary:
             self._warnings = (*warnings_of(self.layers), *field_warnings(self))
         return self._warnings
 
+    @property
+    def failing_warnings(self) -> tuple[Problem, ...]:
+        """Those that `--strict` does not let pass."""
+        from convcalc.analysis.warnings import ADVICE
+
+        return tuple(found for found in self.warnings if found.code not in ADVICE)
+
     def layer(self, path: str) -> Layer:
         """The layer of that path; raises ConvcalcError where there is none."""
         if self._by_path is None:

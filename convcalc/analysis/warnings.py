@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from convcalc.analysis.summary import Figures, Layer, Summary
     from convcalc.ops.base import Op, Shape, Window
 
+#: What deserves to be known and is right in most deep networks: `--strict` lets it pass.
+ADVICE = frozenset({"field-exceeds-input"})
+
 _ROWS = {
     1: (("position", "positions"),),
     2: (("row", "rows"), ("column", "columns")),

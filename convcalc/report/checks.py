@@ -36,7 +36,7 @@ def failed(outcome: Outcome, *, strict: bool = False) -> bool:
     """Whether a figure, a claim, or (strict) a warning speaks against the network."""
     if isinstance(outcome, Broken):
         return True
-    return not outcome.ok or (strict and bool(outcome.summary.warnings))
+    return not outcome.ok or (strict and bool(outcome.summary.failing_warnings))
 
 
 def render(
@@ -88,7 +88,7 @@ def _result(outcome: Check, strict: bool) -> str:
     warnings = len(outcome.summary.warnings)
     if warnings:
         told = numbers.plural(warnings, "warning")
-        return told if strict else f"ok, {told}"
+        return told if failed(outcome, strict=strict) else f"ok, {told}"
     return "ok"
 
 

@@ -138,6 +138,12 @@ def test_depths(run: Runner) -> None:
     assert whole.count("BatchNorm2d") == 53
 
 
+def test_fields_larger_than_the_input_are_told_and_not_strict(run: Runner) -> None:
+    found = run("summary", "mobilenetv2", "--strict")
+    assert found.code == 0
+    assert "the receptive field of" in found.out + found.err
+
+
 def test_strict(run: Runner) -> None:
     assert run("summary", "alexnet", "--strict").code == 0
     found = run("summary", "alexnet", "--strict", "--input", "3x224x224")

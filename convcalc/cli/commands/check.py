@@ -42,7 +42,7 @@ def parser() -> Parser:
             ],
             "the report": [
                 Option("format", "FORMAT", ", ".join(FORMATS), FORMATS[0]),
-                Option("strict", "", "let warnings fail too"),
+                Option("strict", "", "let warnings fail too, but field-exceeds-input"),
             ],
         },
         examples=[

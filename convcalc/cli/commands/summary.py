@@ -35,7 +35,9 @@ def parser() -> Parser:
                 Option("depth", "N", "levels of blocks to show"),
                 Option("all", "", "show every level, and fold nothing"),
                 Option("columns", "NAMES", f"of {', '.join(FIELDS)}; joined by commas"),
-                Option("strict", "", "exit with 1 where there are warnings"),
+                Option(
+                    "strict", "", "exit with 1 where there are warnings but field-exceeds-input"
+                ),
             ],
         },
         examples=[
@@ -66,7 +68,7 @@ def run(values: Values) -> int:
     network = Network(document, values["variant"], settings)
     summary = network.summary(shape, batch, dtype, symbolic=values["symbolic"])
     console.write(_report(summary, format, names, depth, values["all"]))
-    return FAILED if values["strict"] and summary.warnings else OK
+    return FAILED if values["strict"] and summary.failing_warnings else OK
 
 
 def _report(
