@@ -177,14 +177,14 @@ class Value:
         return self.node.path
 
     @property
-    def channels(self) -> int:
-        """The number of channels (of features, for tokens).
+    def channels(self) -> int | Formula:
+        """The number of channels (of features, for tokens); a formula where vars are open.
 
         Raises LayerError where it depends on the size of the input, as after a Flatten: structure
         must not depend on it.
         """
         size = self.shape[-1] if self.layout == "tokens" else self.shape[1]
-        if isinstance(size, int):
+        if isinstance(size, (int, Formula)):
             return size
         raise LayerError(
             "the number of channels here depends on the size of the input",
@@ -218,6 +218,7 @@ class Graph:
     inputs: name → shape of one sample, without the batch; an entry is a number or a free size's
         name.
     outputs, aux: name → index of the node that gives it.
+    open_vars: the vars that were left open; layers' arguments hold them as formulas.
     """
 
     def __init__(
@@ -237,6 +238,7 @@ class Graph:
         self.aux = aux
         self.expectations = tuple(expectations)
         self.root = root
+        self.open_vars: tuple[str, ...] = ()
 
     @property
     def layers(self) -> list[Node]:
@@ -519,11 +521,11 @@ def flow(
         shapes_in[name] = (batch, *(symbol(s) if isinstance(s, str) else s for s in sizes))
     result = Flow(graph, batch, shapes_in)
     symbolic = any(isinstance(s, Formula) for shape in shapes_in.values() for s in shape)
-    if symbolic:
+    if symbolic or graph.open_vars:
         # Formulas are rarer than ints: what only they need is loaded for them.
         from convcalc.integers.names import Names
 
-        result.names = Names(tuple(graph.free))
+        result.names = Names(tuple(graph.free), unnamed=graph.open_vars)
     known: dict[tuple[Op, tuple[Shape, ...]], Facts] = {}
     problems: list[Problem] = []
     broken: set[int] = set()

@@ -77,10 +77,16 @@ class Network:
     def _build(self, input: Inputs | None) -> Graph:
         return self.document.build(self.variant, self.values, input)
 
-    def flow(self, input: Inputs | None = None, batch: Size = 1, symbolic: bool = False) -> Flow:
+    def flow(
+        self, input: Inputs | None = None, batch: Size = 1, symbolic: bool | Iterable[str] = False
+    ) -> Flow:
         """The shape of every value and the facts of every layer; arguments as `summary`."""
-        graph = self.graph if input is None else self._build(input)
-        if not symbolic:
+        if isinstance(symbolic, bool):
+            graph = self.graph if input is None else self._build(input)
+        else:
+            values = self.document.opened(symbolic, self.variant, self.values)
+            graph = self.document.build(self.variant, values, input)
+        if symbolic is False:
             return flow(graph, batch=batch)
         if input is None:
             given: Iterable[str] = ()
@@ -99,7 +105,7 @@ class Network:
         batch: int = 1,
         dtype: str = "float32",
         *,
-        symbolic: bool = False,
+        symbolic: bool | Iterable[str] = False,
     ) -> Summary:
         """Every layer's figures and the totals.
 
@@ -109,9 +115,11 @@ class Network:
         dtype: "float32", "float64", "float16" or "bfloat16", for the bytes.
         symbolic: leave batch (N) and spatial sizes (H and W; L; D, H and W) open, all but those of
             inputs that are given. Figures are then ints where they do not depend on them, and
-            formulas (`convcalc.integers.Formula`) where they do.
+            formulas (`convcalc.integers.Formula`) where they do. Names of vars are left open
+            besides, each a whole number of at least 1: symbolic=["classes"].
 
-        Raises DesignError where the design is wrong, or does not accept the input.
+        Raises DesignError where the design is wrong, or does not accept the input; or where a var
+        cannot be left open, because it decides the structure or is no such number.
         """
         if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
             raise ConvcalcError(f"batch is a whole number of at least 1, not {batch!r}")
@@ -125,8 +133,9 @@ class Network:
         *,
         input: Inputs | None = None,
         dtype: str = "float32",
+        vars: Iterable[str] = (),
     ) -> Formula | int:
-        """A figure of the network, or of the layer at `path`, in N, H and W.
+        """A figure of the network, or of the layer at `path`, in N, H and W and the vars named.
 
         An int where it depends on none of them. `convcalc.evaluate(formula, {"N": 8, "H": 224, …})`
         gives its value; names in it like h1 stand for sizes inside the network, and
@@ -134,7 +143,7 @@ class Network:
 
         Raises ConvcalcError for a figure or path that there is not.
         """
-        summary = self.summary(input, dtype=dtype, symbolic=True)
+        summary = self.summary(input, dtype=dtype, symbolic=tuple(vars))
         source: Any = summary.totals if path is None else summary.layer(path)
         known = _TOTALS if path is None else _OF_LAYERS
         if figure not in known:

@@ -526,7 +526,10 @@ def _lone_floor(terms: Terms) -> int | None:
 
 
 def _quotient(numerator: Formula, divisor: Formula) -> Formula:
-    """floor(numerator / divisor) where the divisor has symbols: an atom that nothing simplifies."""
+    """floor(numerator / divisor) where the divisor has symbols: an atom, if it is not exact."""
+    exact = _exact_quotient(numerator._terms, divisor)
+    if exact is not None:
+        return exact
 
     def make() -> Atom:
         low, high = bounds(numerator)
@@ -538,6 +541,30 @@ def _quotient(numerator: Formula, divisor: Formula) -> Formula:
         return Atom(QUOTIENT, 0, most, parts=(numerator, divisor))
 
     return _intern((QUOTIENT, numerator.key, divisor.key), make)
+
+
+def _exact_quotient(numerator: Terms, divisor: Formula) -> Formula | None:
+    """R4: floor(d*q / d) = q for d != 0, q a formula. Found for a divisor of one term, and for
+    numerators that are a whole number of times the divisor."""
+    least, _ = bounds(divisor)
+    if least is None or least < 1:
+        return None
+    if len(divisor._terms) > 1:
+        first, c = next(iter(divisor._terms.items()))
+        times = numerator.get(first, 0) // c
+        return Formula({(): times}) if times and numerator == (divisor * times)._terms else None
+    ((factors, c),) = divisor._terms.items()
+    result: Terms = {}
+    for monomial, coefficient in numerator.items():
+        rest = list(monomial)
+        for factor in factors:
+            if factor not in rest:
+                return None
+            rest.remove(factor)
+        if coefficient % c:
+            return None
+        result[tuple(rest)] = coefficient // c
+    return Formula(result)
 
 
 def extreme(formulas: Iterable[int | Formula], kind: int) -> Formula:

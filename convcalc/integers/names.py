@@ -16,9 +16,11 @@ class Names:
     named sizes: naming their result expands it first, so a chain of layers stays one floor.
     """
 
-    def __init__(self, reserved: tuple[str, ...] = ()) -> None:
-        """`reserved` names (those of the network's symbols) are never given."""
-        self._taken = set(reserved)
+    def __init__(self, reserved: tuple[str, ...] = (), unnamed: tuple[str, ...] = ()) -> None:
+        """`reserved` names (those of the network's symbols) are never given. What depends on
+        symbols in `unnamed` alone keeps its form: `4*width` says more than a name."""
+        self._taken = {*reserved, *unnamed}
+        self._unnamed = frozenset(unnamed)
         self._counts: dict[str, int] = {}
         self._by_key: dict[Key, Formula] = {}
         self._by_hash: dict[int, list[tuple[Formula, Formula]]] = {}
@@ -38,12 +40,19 @@ class Names:
         constant = definition.constant
         if constant is not None:
             return constant
-        if definition.is_symbol:
+        if definition.is_symbol or self._keeps_form(definition):
             result = definition
         else:
             result = self._named(definition, stem)
         self._by_key[size.key] = self._by_key[definition.key] = self._by_key[result.key] = result
         return result
+
+    def _keeps_form(self, definition: Formula) -> bool:
+        if not self._unnamed:
+            return False
+        from .evaluation import symbols
+
+        return self._unnamed.issuperset(symbols(definition))
 
     def adopt(self, size: Size) -> Size:
         """The same value with the names of other networks replaced by names of this one."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from math import gcd
 
+from .formulas import Formula
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -58,7 +60,7 @@ class Open:
             return self
         if isinstance(other, Open):
             return UNKNOWN
-        return self if isinstance(other, int) else NotImplemented
+        return self if isinstance(other, (int, Formula)) else NotImplemented
 
     __radd__ = __add__
     __sub__ = __add__
@@ -76,6 +78,8 @@ class Open:
             if found is None:
                 found = self._multiplied[other] = _scaled(self, 1, other)
             return found
+        if isinstance(other, Formula):
+            return UNKNOWN
         if not isinstance(other, Open):
             return NotImplemented
         if not self.known or not other.known:
@@ -92,15 +96,15 @@ class Open:
                     raise ZeroDivisionError("an open size // 0")
                 found = self._divided[other] = _scaled(self, other, 1)
             return found
-        return UNKNOWN if isinstance(other, Open) else NotImplemented
+        return UNKNOWN if isinstance(other, (Open, Formula)) else NotImplemented
 
     def __rfloordiv__(self, other: int) -> Open:
-        return UNKNOWN if isinstance(other, int) else NotImplemented
+        return UNKNOWN if isinstance(other, (int, Formula)) else NotImplemented
 
     def __mod__(self, other: Size) -> Open:
         if isinstance(other, int) and other == 0:
             raise ZeroDivisionError("an open size % 0")
-        return UNKNOWN if isinstance(other, (int, Open)) else NotImplemented
+        return UNKNOWN if isinstance(other, (int, Open, Formula)) else NotImplemented
 
     __rmod__ = __rfloordiv__
 

@@ -8,9 +8,10 @@ graph = document.build("resnet18")
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from convcalc.errors import DesignError, Problem
+from convcalc.integers import Formula, symbol
 from convcalc.language.checks import (
     check_design,
     depth,
@@ -28,7 +29,15 @@ from convcalc.language.interpreter import Interpreter, claimed_shape
 from convcalc.language.parsing import parse_design, parse_override
 from convcalc.language.reader import read, read_file
 from convcalc.language.steps import Definition, Design, Variant
-from convcalc.language.values import BUILTINS, POISON, is_number, make_list, show
+from convcalc.language.values import (
+    BUILTINS,
+    POISON,
+    is_number,
+    is_open,
+    kind,
+    make_list,
+    show,
+)
 from convcalc.ops.base import REGISTRY
 
 TYPE_CHECKING = False
@@ -38,7 +47,8 @@ if TYPE_CHECKING:
     from convcalc.graph import Entry, Graph
 
     #: A value for a var: a text is an expression of the language ("1.4", "Basic", "[3, 4, 6, 3]").
-    Override = str | int | float | bool | None | Sequence[Any]
+    #: A formula leaves it open: see `Document.opened`.
+    Override = str | int | float | bool | None | Formula | Sequence[Any]
     #: The shape of one sample without the batch; a free size by its name ("H").
     InputShape = Sequence[Entry]
 
@@ -99,7 +109,46 @@ class Document:
         graph = self._build(self._variant(variant), overrides or {}, input, problems)
         if graph is None:
             raise problems.error()
+        graph.open_vars = tuple(n for n, v in (overrides or {}).items() if isinstance(v, Formula))
         return graph
+
+    def opened(
+        self,
+        names: Iterable[str],
+        variant: str | None = None,
+        overrides: Mapping[str, Override] | None = None,
+    ) -> dict[str, Override]:
+        """`overrides`, and vars that they leave open: formulas that stand for whole numbers from 1.
+
+        A var can be open whose value is such a number, and which only counts something. Raises
+        DesignError for one whose value is something else; where it decides the structure, `build`
+        does, at the place in the design.
+        """
+        given = dict(overrides or {})
+        problems = Problems()
+        values = self._globals(self._variant(variant), given, problems)
+        problems.raise_if_any()
+        result = given
+        for name in dict.fromkeys(names):
+            message, help = None, None
+            if name not in self.vars:
+                message = f"the design has no var {name!r}"
+                help = did_you_mean(name, self.vars) or _have(self.vars)
+            elif name in given:
+                message = f"{name} is set to {show(values[name])}, and cannot be left open as well"
+            elif values[name].__class__ is not int or values[name] < 1:
+                message = f"{name} cannot be left open: it is {kind(values[name])}"
+                help = "only what counts something can: whole numbers of at least 1"
+            else:
+                try:
+                    result[name] = symbol(name)
+                except ValueError:
+                    message = f"{name} cannot be left open: in a formula it is a reserved word"
+                    help = "give the var another name"
+            if message:
+                problems.add(Problem(message, help=help))
+        problems.raise_if_any()
+        return result
 
     # ---------------------------------------------------------------- choices
 
@@ -177,9 +226,7 @@ class Document:
             known = definitions.get(name)
             if known is None and name not in self.free:
                 names = [*self.vars, *self.free]
-                help = (
-                    did_you_mean(name, names) or f"its vars are {', '.join(names[:20]) or 'none'}"
-                )
+                help = did_you_mean(name, names) or _have(names)
                 problems.add(Problem(f"the design has no var {name!r}", help=help))
             elif known is not None and known.parameters is not None:
                 problems.add(Problem(f"{name!r} is a function and cannot be set"))
@@ -242,11 +289,14 @@ class Document:
             return item.name
         size = evaluator.solid(item, scope)
         if size.__class__ is not int or size < 1:
-            help = None
-            if is_number(size) and size.__class__ is not int:
+            help, told = None, show(size)
+            if is_open(size):
+                told = kind(size)
+                help = "the sizes of the input are left open by name: input=(3, 'H', 'W')"
+            elif is_number(size) and size.__class__ is not int:
                 help = "round it: int(…), or // instead of /"
             raise Fault(
-                f"a size is a whole number of at least 1, not {show(size)}",
+                f"a size is a whole number of at least 1, not {told}",
                 item.start,
                 item.end,
                 help,
@@ -279,6 +329,10 @@ class Document:
                 shapes[name] = tuple(shape)
 
 
+def _have(names: Iterable[str]) -> str:
+    return f"its vars are {', '.join([*names][:20]) or 'none'}"
+
+
 def _check_cycles(
     definitions: dict[str, Definition], sources: dict[str, Text], problems: Problems
 ) -> None:
@@ -299,7 +353,7 @@ def _is_size(size: object) -> bool:
 
 def _from_python(name: str, value: Any, problems: Problems) -> Any:
     """A value that a program gave for a var."""
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, (bool, Formula)):
         return value
     if isinstance(value, int) and value.bit_length() < 1024:
         return int(value)

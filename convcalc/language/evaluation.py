@@ -49,6 +49,7 @@ from convcalc.language.values import (
     Repeat,
     ValueFault,
     arithmetic,
+    closing,
     compare,
     exact,
     is_layer,
@@ -273,8 +274,8 @@ class Evaluator:
 
     def repeat(self, count: Any, layer: Any, count_expr: Expr, expr: Expr) -> Repeat:
         if count.__class__ is not int or count < 0:
-            help = None
-            if count.__class__ is not int:
+            help = closing(count)
+            if help is None and count.__class__ is not int:
                 help = "round it: int(…), ceil(…), or // instead of /"
             raise Fault(
                 f"a layer is repeated a whole number of times, not {show(count)}",

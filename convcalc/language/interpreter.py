@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from convcalc.errors import LayerError, Place, Problem
 from convcalc.graph import MAX_NODES, Graph, GraphBuilder, Value, context_notes
+from convcalc.integers import Formula
 from convcalc.language.calls import argument_span, check_part
 from convcalc.language.evaluation import MOST_REPEATS, MOST_WORK, Evaluator, Scope
 from convcalc.language.expressions import Binding, Chain, Expr, ListExpr
@@ -37,6 +38,10 @@ from convcalc.language.values import (
     Family,
     OpLayer,
     Repeat,
+    ValueFault,
+    closing,
+    compare,
+    is_open,
     kind,
     large,
     show,
@@ -478,6 +483,7 @@ class Interpreter:
                 f"in: takes a count, a list or a table, not {kind(rows)}",
                 step.rows.start,
                 step.rows.end,
+                closing(rows),
             )
         literal = step.rows.items if isinstance(step.rows, ListExpr) else None
         for number, row in enumerate(rows):
@@ -535,7 +541,7 @@ class Interpreter:
             if step.project is not None:
                 self.part("project", step.project, value, scope)
             return POISON
-        elif self.builder.same_structure(value, result):
+        elif self.same_structure(step, value, result):
             other = value
         elif step.no_project:
             return result
@@ -546,6 +552,19 @@ class Interpreter:
         if other is POISON or result is POISON:
             return POISON
         return self.joined(self.add_op, [result, other], step.start, step.end)
+
+    def same_structure(self, step: ResidualStep, value: Value, result: Value) -> bool:
+        """Whether the value can be added as it is; with open vars this must be decided."""
+        if not any(isinstance(size, Formula) for v in (value, result) for size in v.shape):
+            return self.builder.same_structure(value, result)
+        from convcalc.language import open_vars
+
+        try:
+            same = open_vars.same_structure(value.shape, result.shape)
+        except open_vars.OpenFault as fault:
+            message = f"whether the shortcut needs a projection: {fault.message}"
+            raise Fault(message, step.start, step.end, fault.help) from None
+        return same and value.layout == result.layout
 
     def part(self, label: str, body: Body, value: Any, scope: Scope) -> Any:
         return self.scoped("part", label, (), body, value, scope)
@@ -622,7 +641,9 @@ class Interpreter:
         wanted = self.evaluator.solid(step.split, scope)
         branches = len(step.branches)
         sizes = wanted if isinstance(wanted, tuple) else (wanted,)
-        if any(size.__class__ is not int or size < 1 for size in sizes):
+        if is_open(wanted) or any(s.__class__ is not int and not is_open(s) for s in sizes):
+            sizes = ()
+        if not sizes or any(size.__class__ is int and size < 1 for size in sizes):
             raise Fault(
                 f"split takes the number of branches, or a list of sizes, not {kind(wanted)}",
                 start,
@@ -640,7 +661,7 @@ class Interpreter:
         except LayerError as error:
             raise Fault(error.message, start, end, error.help) from None
         if not isinstance(wanted, tuple):
-            if channels % count:
+            if not self.decided(channels % count, 0, start, end):
                 raise Fault(
                     f"{channels} channels cannot be split into {count} equal shares",
                     start,
@@ -648,7 +669,7 @@ class Interpreter:
                     "write a list of sizes",
                 )
             sizes = (channels // count,) * count
-        if sum(sizes) != channels:
+        if not self.decided(sum(sizes), channels, start, end):
             raise Fault(
                 f"the shares {' + '.join(map(str, sizes))} add up to {sum(sizes)}, "
                 f"but {channels} channels flow in",
@@ -661,6 +682,13 @@ class Interpreter:
             shares.append(self.joined(_SPLIT(before, size), [value], start, end))
             before += size
         return shares
+
+    def decided(self, left: Any, right: Any, start: int, end: int) -> bool:
+        """Whether two whole numbers are equal; where vars are open this must be decided."""
+        try:
+            return compare("==", left, right)
+        except ValueFault as fault:
+            raise Fault(fault.message, start, end, fault.help) from None
 
 
 def _shown(arguments: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:

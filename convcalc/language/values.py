@@ -1,7 +1,8 @@
 """The values of the language and what may be done with them.
 
-none, true and false, whole numbers (int), exact rationals that are not whole (Fraction), floats
-(from `log`, `sqrt` and fractional powers alone), words (str), lists (tuple), layers, named outputs.
+none, true and false, whole numbers (int; Formula where a var is left open), exact rationals that
+are not whole (Fraction), floats (from `log`, `sqrt` and fractional powers alone), words (str),
+lists (tuple), layers, named outputs.
 
 Whatever a design computes stays small: numbers, lists and exponents are bounded, so that no file
 can make the interpreter hang or fill the memory. Faults are `ValueFault`s, without a place.
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from convcalc.graph import Value
+from convcalc.integers import Formula
 from convcalc.language.steps import Block, Definition
 from convcalc.ops.base import Op
 
@@ -137,6 +139,20 @@ def is_number(value: object) -> bool:
     return value.__class__.__name__ == "Fraction"
 
 
+def is_open(value: object) -> bool:
+    """A var that is left open, or what was computed of one: a formula."""
+    return isinstance(value, Formula)
+
+
+def closing(value: object) -> str | None:
+    """What to do about an open var that needs a number; None for any other value."""
+    return str(_opened("closing", value)) if is_open(value) else None
+
+
+def _whole_or_open(value: object) -> bool:
+    return value.__class__ is int or isinstance(value, Formula)
+
+
 def kind(value: object) -> str:
     """What a value is, for a message."""
     if value is None:
@@ -145,6 +161,8 @@ def kind(value: object) -> str:
         return "true" if value else "false"
     if is_number(value):
         return f"the number {show(value)}"
+    if is_open(value):
+        return f"{value}, which is left open"
     if isinstance(value, str):
         return f"the word {value!r}"
     if isinstance(value, tuple):
@@ -293,6 +311,8 @@ def power(base: Any, exponent: Any) -> Any:
 
 
 def _on_others(operator: str, left: Any, right: Any) -> Any:
+    if is_open(left) or is_open(right):
+        return _on_open(operator, left, right)
     if operator == "+" and isinstance(left, tuple) and isinstance(right, tuple):
         return make_list(left + right)
     if operator == "*" and isinstance(left, tuple) and right.__class__ is int:
@@ -315,7 +335,29 @@ def _on_others(operator: str, left: Any, right: Any) -> Any:
     raise ValueFault(f"{operator!r} needs numbers, not {kind(wrong)}", channels)
 
 
+def _on_open(operator: str, left: Any, right: Any) -> Any:
+    """Where one of them is a var that is left open, which is a formula."""
+    wrong = next((v for v in (left, right) if not (is_number(v) or is_open(v))), None)
+    if wrong is not None:
+        if operator == "*" and is_layer(wrong):
+            raise ValueFault("the number of repeats stands before the layer")
+        raise ValueFault(f"{operator!r} needs numbers, not {kind(wrong)}")
+    return _opened("arithmetic", operator, left, right)
+
+
+def _opened(function: str, *values: Any) -> Any:
+    """A function of `open_vars`, which few designs need."""
+    from convcalc.language import open_vars
+
+    try:
+        return getattr(open_vars, function)(*values)
+    except open_vars.OpenFault as fault:
+        raise ValueFault(fault.message, fault.help) from None
+
+
 def negate(value: Any) -> Any:
+    if is_open(value):
+        return -value
     if is_number(value):
         return normal(-value)
     if is_layer(value):
@@ -334,6 +376,8 @@ def compare(operator: str, left: Any, right: Any) -> bool:
         return found if operator == "in" else not found
     if operator in ("==", "!="):
         return _equal(left, right) if operator == "==" else not _equal(left, right)
+    if _whole_or_open(left) and _whole_or_open(right) and (is_open(left) or is_open(right)):
+        return bool(_opened("compare", operator, left, right))
     if not (is_number(left) and is_number(right)):
         wrong = right if is_number(left) else left
         help = "join steps with ->" if is_layer(left) or is_layer(right) else None
@@ -356,6 +400,9 @@ def _equal(left: Any, right: Any) -> bool:
             )
     if isinstance(left, tuple) and isinstance(right, tuple):
         return len(left) == len(right) and all(map(_equal, left, right))
+    if is_open(left) or is_open(right):
+        both = _whole_or_open(left) and _whole_or_open(right)
+        return both and bool(_opened("compare", "==", left, right))
     if isinstance(left, bool) != isinstance(right, bool):
         return False
     if isinstance(left, OpLayer) and isinstance(right, OpLayer):
@@ -367,6 +414,8 @@ def truth(value: Any) -> bool:
     """A condition: true, false, none, a number (0 is false) or a list (an empty one is false)."""
     if value is None or isinstance(value, (bool, tuple)) or is_number(value):
         return bool(value)
+    if is_open(value):
+        return bool(_opened("truth", value))
     raise ValueFault(f"a condition must be true or false, not {kind(value)}")
 
 
@@ -422,13 +471,13 @@ def pick(base: Any, index: Any) -> Any:
 
 def _number(name: str, value: Any) -> Any:
     if not is_number(value):
-        raise ValueFault(f"{name} needs a number, not {kind(value)}")
+        raise ValueFault(f"{name} needs a number, not {kind(value)}", closing(value))
     return value
 
 
 def _whole(name: str, value: Any) -> int:
     if value.__class__ is not int:
-        raise ValueFault(f"{name} needs whole numbers, not {kind(value)}")
+        raise ValueFault(f"{name} needs whole numbers, not {kind(value)}", closing(value))
     return int(value)
 
 
@@ -445,12 +494,25 @@ def _numbers(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise ValueFault(f"{name} of an empty list")
     for value in values:
-        _number(name, value)
+        if not is_open(value):
+            _number(name, value)
     return values
+
+
+def _extreme(name: str, function: Callable[[Any], Any]) -> Callable[..., Any]:
+    def chosen(*values: Any) -> Any:
+        numbers = _numbers(name, values)
+        if any(map(is_open, numbers)):
+            return _opened("extreme", name, numbers)
+        return function(numbers)
+
+    return chosen
 
 
 def _integer(name: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def rounded(value: Any) -> Any:
+        if is_open(value):
+            return value  # it is a whole number already
         return normal(int(function(_number(name, value))))
 
     return rounded
@@ -486,9 +548,12 @@ def divisible(value: Any, divisor: Any = 8) -> Any:
 
     Source: _make_divisible of torchvision, after the MobileNet code of TensorFlow's models.
     """
-    _number("divisible", value)
+    if not is_open(value):
+        _number("divisible", value)
     if _whole("divisible", divisor) < 1:
         raise ValueFault(f"divisible needs a divisor of at least 1, not {divisor}")
+    if is_open(value):
+        return _opened("divisible", value, divisor)
     # int(value + divisor/2) // divisor * divisor, exact
     nearest = max(
         divisor,
@@ -527,13 +592,13 @@ def _zip(*lists: Any) -> tuple[Any, ...]:
 def _sum(values: Any) -> Any:
     total: Any = 0
     for value in _list("sum", values):
-        total = arithmetic("+", total, _number("sum", value))
+        total = arithmetic("+", total, value if is_open(value) else _number("sum", value))
     return total
 
 
 _FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int | None]] = {
-    "min": (lambda *values: min(_numbers("min", values)), 1, None),
-    "max": (lambda *values: max(_numbers("max", values)), 1, None),
+    "min": (_extreme("min", min), 1, None),
+    "max": (_extreme("max", max), 1, None),
     "abs": (lambda value: abs(_number("abs", value)), 1, 1),
     "ceil": (_integer("ceil", _ceil), 1, 1),
     "floor": (_integer("floor", _floor), 1, 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import random
 import subprocess
 import sys
 
@@ -211,6 +212,27 @@ def test_bounds():
     assert bounds(symbol("t", -3) - H) == (None, None)
 
 
+def test_exact_quotients():
+    """R4, where the divisor is at least 1."""
+    zero = symbol("Z", 0)
+    assert str((6 * H * W) // (2 * H)) == "3*W"
+    assert str((4 * H * H - 2 * H) // H) == "4*H - 2"
+    assert (3 * H + 6 * W) // (H + 2 * W) == 3
+    assert str((3 * H) // (2 * H)) == "(3*H)//(2*H)"  # is 1, but 2 does not divide 3
+    assert str(zero // zero) == "Z//Z"
+    assert str((H + 1) // H) == "(H + 1)//H"
+    assert H % H == 0
+    rng = random.Random(4)
+    for _ in range(300):
+        a, b, c = (rng.randint(-4, 6) for _ in range(3))
+        numerator = a * H * H * W + b * H * W + c * H
+        divisor = rng.choice((H, W, 2 * H, H * W, 3 * H * W, H + W, a * H + b * W + 20))
+        point = {"H": rng.randint(1, 9), "W": rng.randint(1, 9)}
+        if evaluate(divisor, point):
+            wanted = evaluate(numerator, point) // evaluate(divisor, point)
+            assert evaluate(numerator // divisor, point) == wanted
+
+
 def test_substitute():
     assert substitute(H // 2 + W, {"H": 6}).key == (W + 3).key
     assert substitute(H + W, {"H": 1, "W": 2}) == 3
@@ -279,9 +301,12 @@ def test_open_sizes():
     for question in (bool, int, float, lambda s: s < 3, lambda s: s <= 3, lambda s: [1][s]):
         with pytest.raises(TypeError, match="no value yet"):
             question(size)
-    for wrong in (lambda: size + H, lambda: H * size, lambda: size + 1.5, lambda: maximum(size, H)):
-        with pytest.raises(TypeError):
-            wrong()
+    # A formula is a number that nobody has given yet: padding by it moves no stride, and a stride
+    # of it is not known.
+    assert size + H is H + size is size - H is H - size is maximum(size, H) is size
+    assert H * size is size * H is size // H is H // size is size % H is Open(0, 0)
+    with pytest.raises(TypeError):
+        size + 1.5
     with pytest.raises(ZeroDivisionError):
         size // 0
     with pytest.raises(ValueError, match="not positive"):
