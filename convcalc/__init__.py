@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from convcalc.integers import Answer, Formula, Solutions, definitions, evaluate
     from convcalc.network import Network, fit, load
     from convcalc.pytorch import Comparison, DeviceError, Report, TorchMissing, verify_fit
+    from convcalc.report.export import to_latex, to_python
 
 __all__ = [
     "Answer",
@@ -66,6 +67,8 @@ __all__ = [
     "evaluate",
     "fit",
     "load",
+    "to_latex",
+    "to_python",
     "verify_fit",
 ]
 
@@ -87,6 +90,7 @@ _HOMES = {
     "convcalc.checking": ("Check", "check"),
     "convcalc.network": ("Network", "fit", "load"),
     "convcalc.pytorch": ("Comparison", "DeviceError", "Report", "TorchMissing", "verify_fit"),
+    "convcalc.report.export": ("to_latex", "to_python"),
 }
 
 

@@ -143,7 +143,7 @@ class Network:
 
         Raises ConvcalcError for a figure or path that there is not.
         """
-        summary = self.summary(input, dtype=dtype, symbolic=tuple(vars))
+        summary = self.summary(input, dtype=dtype, symbolic=tuple(vars) or True)
         source: Any = summary.totals if path is None else summary.layer(path)
         known = _TOTALS if path is None else _OF_LAYERS
         if figure not in known:

@@ -26,9 +26,8 @@ class Command(click.Command):
         params: list[click.Parameter] = []
         if parser.argument:
             name = parser.argument[0]
-            many = parser.most is None
             argument = click.Argument(
-                [name.lower()], nargs=-1 if many else 1, required=parser.least > 0, metavar=name
+                [name.lower()], nargs=parser.most or -1, required=parser.least > 0, metavar=name
             )
             params.append(argument)
         params += [_option(option) for option in parser.options.values()]
@@ -43,7 +42,7 @@ class Command(click.Command):
                 formatter.write_dl([self.parser.argument])
         for title, options in self.parser.groups.items():
             with formatter.section(title.capitalize()):
-                rows = [(f"--{o.name} {o.metavar}".rstrip(), o.help) for o in options]
+                rows = [(o.shown, o.help) for o in options]
                 formatter.write_dl([*rows])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -112,7 +111,7 @@ def parse(parser: Parser, words: Sequence[str]) -> Values | None:
     made = Command(parser)
     with _told(parser.program, parser.examples[0], parser):
         try:
-            context = made.make_context(parser.program, list(words))
+            context = made.make_context(parser.program, parser.joined(words))
         except click.exceptions.Exit:  # it has shown the help
             return None
     found: dict[str, Any] = context.params
@@ -122,7 +121,7 @@ def parse(parser: Parser, words: Sequence[str]) -> Values | None:
         values[option.name] = list(value) if option.repeated else value
     if parser.argument:
         name = parser.argument[0].lower()
-        values[name] = list(found[name]) if parser.most is None else found[name]
+        values[name] = found[name] if parser.most == 1 else list(found[name])
     return Values(values)
 
 

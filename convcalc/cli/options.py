@@ -98,6 +98,30 @@ def _shape(text: str, word: str) -> Shape:
     return tuple(sizes)
 
 
+def symbolic(word: str | None) -> bool | tuple[str, ...]:
+    """What --symbolic leaves open: nothing; batch and spatial sizes; and the vars it names."""
+    if word is None:
+        return False
+    names = tuple(name.strip() for name in word.split(","))
+    for name in names:
+        if not name.isidentifier() and word.strip():
+            raise UsageError(
+                f"--symbolic takes names of vars, not {word!r}", "as in --symbolic width,classes"
+            )
+    return names if word.strip() else True
+
+
+def symbolic_option() -> Option:
+    """--symbolic, with or without names."""
+    return Option(
+        "symbolic",
+        "VARS",
+        "leave batch and spatial sizes open (N, H, W), and the vars named, joined by commas: "
+        "figures become formulas",
+        bare=True,
+    )
+
+
 def batch(word: str) -> int:
     """The number of --batch."""
     if not (word.isdecimal() and word.isascii()) or not 0 < len(word) < 20 or int(word) < 1:

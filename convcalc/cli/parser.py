@@ -24,18 +24,34 @@ class UsageError(ConvcalcError):
 
 
 class Option:
-    """--name VALUE, or without a metavar a flag. repeated: its values make a list."""
+    """--name VALUE, or without a metavar a flag. repeated: its values make a list. bare: it may
+    stand without its value, which is then ""."""
 
-    __slots__ = ("default", "help", "metavar", "name", "repeated")
+    __slots__ = ("bare", "default", "help", "metavar", "name", "repeated")
 
     def __init__(
-        self, name: str, metavar: str, help: str, default: Any = None, *, repeated: bool = False
+        self,
+        name: str,
+        metavar: str,
+        help: str,
+        default: Any = None,
+        *,
+        repeated: bool = False,
+        bare: bool = False,
     ) -> None:
         self.name = name
         self.metavar = metavar
         self.help = help
         self.default = default
         self.repeated = repeated
+        self.bare = bare
+
+    @property
+    def shown(self) -> str:
+        """As help has it: --name VALUE."""
+        if self.bare:
+            return f"--{self.name} [{self.metavar}]"
+        return f"--{self.name} {self.metavar}".rstrip()
 
     @property
     def initial(self) -> Any:
@@ -60,7 +76,7 @@ class Values:
 class Parser:
     """The arguments and options of one command.
 
-    about: what it does, in a sentence or a few. argument: name and help of its positional one;
+    about: what it does, in a sentence or a few. argument: name and help of its positional ones;
     least, most: how many there may be (None: any number). groups: title → options. examples:
     command lines that work.
     """
@@ -97,11 +113,42 @@ class Parser:
 
         return clicked.parse(self, words)
 
+    def joined(self, words: Sequence[str]) -> list[str]:
+        """The words, with = behind every option that may stand bare, and its value where it has
+        one: the next word, where there are more than the command takes without it."""
+        bare = {name for name, option in self.options.items() if option.bare}
+        if bare.isdisjoint(words):
+            return list(words)
+        result: list[str] = []
+        values: list[int] = []  # where in the result a word stands that may be a value
+        free = 0
+        rest = iter(words)
+        for word in rest:
+            option = self.options.get(word)
+            if word == "--":
+                result += [word, *rest]
+                break
+            if word in bare:
+                result.append(f"{word}=")
+                continue
+            if not word.startswith("-") or word == "-":
+                free += 1
+                if result and result[-1].endswith("=") and result[-1][:-1] in bare:
+                    values.append(len(result))
+            result.append(word)
+            if option is not None and option.metavar:
+                result += [value for value in [next(rest, None)] if value is not None]
+        for place in reversed(values):  # from the back, so that places stay right
+            if self.most is not None and free > self.most:
+                result[place - 1 : place + 1] = [result[place - 1] + result[place]]
+                free -= 1
+        return result
+
     def plain(self, words: Sequence[str]) -> Values | None:
         """The values of a line in which nothing is wrong or out of the ordinary, or None."""
         values = {option.name: option.initial for option in self.options.values()}
         found: list[str] = []
-        rest = iter(words)
+        rest = iter(self.joined(words))
         for word in rest:
             if not word.startswith("-") or word == "-":
                 found.append(word)

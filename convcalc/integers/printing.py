@@ -29,7 +29,7 @@ def to_text(size: Size) -> str:
 
 
 def pretty(size: Size) -> str:
-    """Plain text with thousands separators, for reading: `18,939,904*N*h4*w4`."""
+    """For reading, not for parsing: `18,939,904·N·h4·w4 + d²`."""
     return _Pretty().text(size)
 
 
@@ -242,8 +242,19 @@ class _Plain:
         return self.times(factors)
 
 
+_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+
+
 class _Pretty(_Plain):
     digits = ","
+
+    def times(self, factors: list[str]) -> str:
+        return "·".join(factors)
+
+    def power(self, base: str, exponent: int) -> str:
+        if exponent < len(_SUPERSCRIPTS):
+            return f"{base}{_SUPERSCRIPTS[exponent]}"
+        return super().power(base, exponent)
 
 
 class _Latex(_Plain):

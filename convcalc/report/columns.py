@@ -34,7 +34,12 @@ class Field:
         self.right = right
 
     def column(self) -> Column:
-        return Column(self.title, right=self.right, gives=self.name == "layer")
+        return Column(
+            self.title,
+            right=self.right,
+            gives=self.name == "layer",
+            folds=self.name in ("params", "buffers", "macs", "bytes", "weights"),
+        )
 
 
 def _figure(name: str) -> Cell:

@@ -16,7 +16,7 @@ ELLIPSIS = "…"
 LEAST = 16
 
 # Our own signs, each one column wide.
-_SINGLE = str.maketrans(dict.fromkeys("×–─│├└→…·−█▏▎▍▌▋▊▉", " "))
+_SINGLE = str.maketrans(dict.fromkeys("×–─│├└→…·−²³█▏▎▍▌▋▊▉", " "))
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -55,14 +55,18 @@ def cut(text: str, width: int) -> str:
 
 
 class Column:
-    """right: figures stand to the right. gives: it is cut where the table would be too wide."""
+    """right: figures stand to the right. Where the table would be too wide, a column that folds
+    takes a sum's terms onto several lines, and then one that gives is cut."""
 
-    __slots__ = ("gives", "right", "title")
+    __slots__ = ("folds", "gives", "right", "title")
 
-    def __init__(self, title: str, *, right: bool = False, gives: bool = False) -> None:
+    def __init__(
+        self, title: str, *, right: bool = False, gives: bool = False, folds: bool = False
+    ) -> None:
         self.title = title
         self.right = right
         self.gives = gives
+        self.folds = folds
 
 
 class Row:
@@ -102,6 +106,9 @@ def draw(
         for i, c in enumerate(columns)
     ]
     full = sum(widths) + len(GAP) * (len(columns) - 1)
+    if width is not None and full > width:
+        rows = _folded(columns, rows, widths, full - width)
+        full = sum(widths) + len(GAP) * (len(columns) - 1)
     giving = next((i for i, c in enumerate(columns) if c.gives), None)
     if width is not None and giving is not None and full > width:
         least = max(LEAST, text_width(columns[giving].title))
@@ -112,6 +119,39 @@ def draw(
     lines = [_line(columns, titles, widths, style), rule]
     lines += [rule if row is RULE else _line(columns, row, widths, style) for row in rows]
     return lines
+
+
+def _folded(
+    columns: Sequence[Column], rows: Sequence[Row], widths: list[int], excess: int
+) -> list[Row]:
+    """Rows with sums on several lines, so that the table is `excess` columns narrower, or as many
+    as that can give; `widths` become the new ones."""
+    from convcalc.report.sums import packed, terms
+
+    folding = [index for index, column in enumerate(columns) if column.folds]
+    for index in sorted(folding, key=lambda i: -widths[i]):
+        cells = [row.cells[index] for row in rows if row is not RULE]
+        least = [text_width(term) for cell in cells for term in terms(cell)]
+        narrower = max([widths[index] - excess, text_width(columns[index].title), *least])
+        if narrower < widths[index]:
+            excess -= widths[index] - narrower
+            widths[index] = narrower
+    result: list[Row] = []
+    for row in rows:
+        if row is RULE or all(text_width(row.cells[i]) <= widths[i] for i in folding):
+            result.append(row)
+            continue
+        stacks = [
+            packed(terms(cell), widths[i]) if i in folding else [cell]
+            for i, cell in enumerate(row.cells)
+        ]
+        below = row.cells[0][: row.quiet].replace("├─", "│ ").replace("└─", "  ")
+        for line in range(max(map(len, stacks))):
+            cells = [stack[line] if line < len(stack) else "" for stack in stacks]
+            if line:
+                cells[0] = below + cells[0]
+            result.append(Row(cells, *row.styles, quiet=row.quiet))
+    return result
 
 
 def _line(columns: Sequence[Column], row: Row, widths: Sequence[int], style: Style) -> str:

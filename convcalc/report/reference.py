@@ -372,11 +372,11 @@ def _rules(op: Op, shapes: tuple[Shape, ...]) -> Rules | None:
         figures[tensor.name] = _shape(tensor.shape) or "one number"
     macs = op.macs(output, *shapes)
     if isinstance(macs, Formula) or macs:
-        figures["MACs"] = numbers.count(macs)
+        figures["MACs"] = str(macs)
     if not figures:
         return None
     used = definitions(*output)
-    told = {name: numbers.count(size) for name, size in used.items()}
+    told = {name: str(size) for name, size in used.items()}
     flowing = " and ".join(map(_shape, shapes[: len(shapes) - op.likes]))
     if op.likes:
         flowing += f", like {_shape(shapes[-1])}"
@@ -385,7 +385,7 @@ def _rules(op: Op, shapes: tuple[Shape, ...]) -> Rules | None:
 
 def _shape(sizes: Shape) -> str:
     """N×out_channels×h1×w1; what is more than a name or a number stands in parentheses."""
-    texts = [numbers.count(size) for size in sizes]
+    texts = [str(size) for size in sizes]
     if len(texts) > 1:
         texts = [t if t.replace("_", "").isalnum() else f"({t})" for t in texts]
     return numbers.TIMES.join(texts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from convcalc.analysis.summary import MACS_CONVENTION
 from convcalc.report import columns, numbers, tree
 from convcalc.report.grid import PLAIN, RULE, Row, draw
+from convcalc.report.sums import equation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def render(
         rows += [RULE, *(_row(line, view) for line in view.aux_lines)]
     lines = [style(view.title, "bold"), style(view.subtitle, "dim"), ""]
     lines += draw(cells, rows, width=width, style=style)
-    formulas = [part for line in view.formulas() for part in wrapped(line, width, "    ")]
+    formulas = list(view.formulas())
     lines += ["", *formulas, ""] if formulas else [""]
     for line in view.notes():
         lines += (style(part, "dim") for part in wrapped(line, width))
@@ -82,6 +83,7 @@ class View:
         width: int | None,
     ) -> None:
         self.summary = summary
+        self.width = width
         if names is None:
             wide = width is not None and width >= columns.WIDE_FROM and not summary.flow.names
             names = columns.WIDE if wide else columns.DEFAULT
@@ -138,10 +140,10 @@ class View:
             if field.name in _TOTALS:
                 total = getattr(self.summary.totals, _TOTALS[field.name])
                 if not isinstance(total, int):
-                    yield f"{field.title} = {numbers.count(total)}"
+                    yield from equation(field.title, numbers.count(total), self.width)
         if not definitions:
             return
-        yield "where"
+        yield "where (// rounds down)"
         together: dict[str, list[str]] = {}  # h1 with w1
         for name, definition in definitions.items():
             told = f"{name} = {numbers.count(definition)}"

@@ -41,6 +41,30 @@ def test_both_read_a_line_alike(case: tuple[Parser, list[str]]) -> None:
         assert plain.as_dict() == by_click(parser, line)
 
 
+@pytest.mark.parametrize(
+    ("line", "file", "symbolic"),
+    [
+        ("unet", "unet", None),
+        ("unet --symbolic", "unet", ""),
+        ("--symbolic unet", "unet", ""),
+        ("unet --symbolic base,classes", "unet", "base,classes"),
+        ("--symbolic base,classes unet", "unet", "base,classes"),
+        ("--symbolic=base unet", "unet", "base"),
+        ("unet --symbolic --all", "unet", ""),
+        ("--set base=2 --symbolic unet", "unet", ""),
+        ("--set base=2 --symbolic classes unet --depth 1", "unet", "classes"),
+        ("- --symbolic base", "-", "base"),
+        ("--symbolic -", "-", ""),
+    ],
+)
+def test_an_option_that_may_stand_bare(line: str, file: str, symbolic: str | None) -> None:
+    """The word behind it is its value only where the command has its FILE besides."""
+    parser = command("summary").parser()
+    for found in (parser.plain(line.split()), clicked.parse(parser, line.split())):
+        assert found is not None
+        assert (found["file"], found["symbolic"]) == (file, symbolic)
+
+
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda p: p.program)
 def test_every_example_is_plain(parser: Parser) -> None:
     """What people write most needs no click; were nothing plain, the test above would be empty."""

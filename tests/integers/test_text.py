@@ -127,7 +127,7 @@ def test_golden_texts(formula, text):
 
 def test_pretty_and_latex():
     cost = 18_939_904 * N * named(H // 4, "h4") * named(W // 4, "w4") - 1000
-    assert pretty(cost) == "18,939,904*N*h4*w4 - 1,000"
+    assert pretty(cost) == "18,939,904·N·h4·w4 - 1,000"
     assert to_text(cost) == "18939904*N*h4*w4 - 1000"
     assert to_latex(cost) == r"18939904 \cdot N \cdot h_{4} \cdot w_{4} - 1000"
     assert to_latex(2 * ((H + 1) // 2)) == r"2 \cdot \left\lfloor \frac{H + 1}{2} \right\rfloor"

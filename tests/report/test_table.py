@@ -19,6 +19,31 @@ def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
     assert max(map(grid.text_width, text.splitlines())) <= width
 
 
+@pytest.mark.parametrize("width", [72, 80, 100])
+@pytest.mark.parametrize("name", ["vgg16", "resnet", "googlenet", "unet", "densenet121"])
+def test_sums_fold_where_they_are_too_wide(name: str, width: int) -> None:
+    """No term is lost or cut; MACs read down the lines of a cell are those of the layer."""
+    summary = convcalc.load(name).summary(symbolic=True)
+    text = table.render(summary, width=width)
+    head = text[: text.index("total of")]
+    assert max(map(grid.text_width, head.splitlines())) <= width
+    assert numbers.count(summary.totals.macs) in " ".join(text.split())
+    wide = table.render(summary)
+    known = set(re.findall(r"[\d,]+·N(?:·\w+)*", wide))
+    assert set(re.findall(r"[\d,]+·N(?:·\w+)*", text)) == known
+
+
+def test_the_lines_of_a_tree_go_on_beside_a_folded_sum() -> None:
+    rows = [Row(["├─ a", "1·x + 22·y - 3·z"], quiet=3), Row(["└─ b", "1"], quiet=3)]
+    columns = [Column("layer", gives=True), Column("figure", right=True, folds=True)]
+    assert grid.draw(columns, rows, width=14)[2:] == [
+        "├─ a       1·x",
+        "│       + 22·y",
+        "│        - 3·z",
+        "└─ b         1",
+    ]
+
+
 @pytest.mark.parametrize("width", [20, 40, 80])
 def test_figures_are_never_cut(width: int) -> None:
     summary = convcalc.load("vgg16").summary()

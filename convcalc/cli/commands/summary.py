@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from convcalc.analysis.summary import Summary
     from convcalc.cli.parser import Values
 
-FORMATS = ("table", "json", "csv", "markdown")
+FORMATS = ("table", "json", "csv", "markdown", "latex", "python")
 
 
 def parser() -> Parser:
@@ -27,11 +27,7 @@ def parser() -> Parser:
             "the design": options.design_options(),
             "the report": [
                 Option("format", "FORMAT", ", ".join(FORMATS), FORMATS[0]),
-                Option(
-                    "symbolic",
-                    "",
-                    "leave batch and spatial sizes open (N, H, W): figures become formulas",
-                ),
+                options.symbolic_option(),
                 Option("depth", "N", "levels of blocks to show"),
                 Option("all", "", "show every level, and fold nothing"),
                 Option("columns", "NAMES", f"of {', '.join(FIELDS)}; joined by commas"),
@@ -46,6 +42,7 @@ def parser() -> Parser:
             "convcalc summary alexnet --input 3x224x224 --batch 8",
             "convcalc summary mobilenetv2 --set alpha=1.4 --format json",
             "convcalc summary unet --symbolic",
+            "convcalc summary unet --symbolic base,classes --format python",
         ],
     )
 
@@ -55,8 +52,8 @@ def run(values: Values) -> int:
     names = None
     if values["columns"] is not None:
         names = [name.strip() for name in values["columns"].split(",") if name.strip()]
-        if format == "json":
-            raise UsageError("--columns chooses those of a table; JSON has all figures")
+        if format in ("json", "python", "latex"):
+            raise UsageError(f"--columns chooses those of a table; {format} has its own")
         if not names:
             raise UsageError("--columns names no column", f"it takes {', '.join(FIELDS)}")
     depth = options.whole("--depth", values["depth"])
@@ -66,7 +63,7 @@ def run(values: Values) -> int:
     dtype, settings = options.dtype(values["dtype"]), options.assignments(values["set"])
     document = options.read_document(values["file"])
     network = Network(document, values["variant"], settings)
-    summary = network.summary(shape, batch, dtype, symbolic=values["symbolic"])
+    summary = network.summary(shape, batch, dtype, symbolic=options.symbolic(values["symbolic"]))
     console.write(_report(summary, format, names, depth, values["all"]))
     return FAILED if values["strict"] and summary.failing_warnings else OK
 
@@ -82,6 +79,14 @@ def _report(
         from convcalc.report import csv
 
         return csv.summary(summary, names)
+    if format == "python":
+        from convcalc.report import python
+
+        return python.summary(summary)
+    if format == "latex":
+        from convcalc.report import latex
+
+        return latex.summary(summary, depth=depth, everything=everything)
     if format == "markdown":
         from convcalc.report import markdown
 
