@@ -10,6 +10,8 @@ import os
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _FOLDERS = tuple(os.path.join(home, "architectures") for home in (_HERE, os.path.dirname(_HERE)))
 SUFFIX = ".yaml"
+#: The folder of the lectures' exercises within the zoo.
+LECTURES = "lectures"
 
 
 def folder() -> str | None:
@@ -17,18 +19,20 @@ def folder() -> str | None:
     return next((path for path in _FOLDERS if os.path.isdir(path)), None)
 
 
-def names() -> list[str]:
-    """The names of all networks in the zoo, in alphabetical order."""
+def names(inside: str = "") -> list[str]:
+    """The names of all networks in the zoo, or in a folder of it, in alphabetical order."""
     where = folder()
-    if where is None:
+    if where is None or not os.path.isdir(os.path.join(where, inside)):
         return []
-    return sorted(n.removesuffix(SUFFIX) for n in os.listdir(where) if n.endswith(SUFFIX))
+    found = sorted(os.listdir(os.path.join(where, inside)))
+    before = f"{inside}/" if inside else ""
+    return [before + name.removesuffix(SUFFIX) for name in found if name.endswith(SUFFIX)]
 
 
 def path(name: str) -> str | None:
     """The file of the network of that name, with or without ".yaml"; None where there is none.
 
-    Those in a folder of the zoo have its name before theirs: "lectures/d0_chain".
+    Those in a folder of the zoo have its name before theirs: "lectures/d0_cs231n".
     """
     where = folder()
     name = name.removesuffix(SUFFIX)

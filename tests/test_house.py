@@ -25,6 +25,7 @@ RANKS = {
     "pytorch": 6,
     "network": 7,
     "checking": 7,
+    "catalog": 7,
     "report": 8,
     "cli": 9,
     "__main__": 9,

@@ -7,10 +7,10 @@ from convcalc.report.grid import PLAIN, Column, Row, draw
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from typing import Any
 
-    from convcalc.analysis.summary import Summary
+    from convcalc.catalog import Entry, Listing
     from convcalc.report.grid import Style
 
 _COLUMNS = (
@@ -23,42 +23,48 @@ _COLUMNS = (
 )
 
 
-class Listed:
-    """One line: a network of the zoo in one of its variants.
-
-    variants: how many it has; cite: where it is published.
-    """
-
-    def __init__(self, name: str, summary: Summary, variants: int, cite: str) -> None:
-        self.name = name
-        self.summary = summary
-        self.variants = variants
-        self.cite = cite
-
-    @property
-    def input(self) -> str:
-        return ", ".join(numbers.shape(shape[1:]) for shape in self.summary.inputs.values())
+def _input(entry: Entry) -> str:
+    return ", ".join(numbers.shape(shape[1:]) for shape in entry.summary.inputs.values())
 
 
-def render(listed: Sequence[Listed], *, width: int | None = None, style: Style = PLAIN) -> str:
+def render(listing: Listing, *, width: int | None = None, style: Style = PLAIN) -> str:
     """A table for people, with rounded figures. width: of the terminal; None for a pipe."""
     rows = []
-    for one in listed:
+    for one in listing.shown:
         totals = one.summary.totals
         variant = one.summary.variant or ""
         if one.variants > 1:
             variant = f"{variant} of {one.variants}"
         figures = [_compact(totals.params), _compact(totals.macs)]
-        rows.append(Row([one.name, variant, one.input, *figures, one.cite]))
-    return "\n".join(draw(_COLUMNS, rows, width=width, style=style))
+        rows.append(Row([one.name, variant, _input(one), *figures, one.cite]))
+    lines = draw(_COLUMNS, rows, width=width, style=style) if rows else []
+    notes = _notes(listing)
+    return "\n".join([*lines, "", *notes] if lines and notes else [*lines, *notes])
+
+
+def _notes(listing: Listing) -> list[str]:
+    """How many met the conditions, where there were any, and which could not be judged."""
+    if not listing.asked:
+        return []
+    notes = [f"{len(listing.shown)} of {numbers.plural(listing.total, 'network')}."]
+    if listing.open:
+        names = ", ".join(entry.name for entry in listing.open)
+        notes.append(f"Figures that depend on an open size meet no condition: {names}.")
+    return notes
 
 
 def _compact(size: Any) -> str:
     return numbers.compact(size) if isinstance(size, int) else numbers.count(size)
 
 
-def dicts(listed: Iterable[Listed]) -> list[dict[str, Any]]:
-    """For JSON: exact figures."""
+def as_dict(listing: Listing) -> dict[str, Any]:
+    """For JSON: exact figures. total: how many were looked at; open: names of those that could not
+    be judged, for a figure depends on a size that they leave open."""
+    names = [entry.name for entry in listing.open]
+    return {"networks": _dicts(listing.shown), "total": listing.total, "open": names}
+
+
+def _dicts(listed: Iterable[Entry]) -> list[dict[str, Any]]:
     from convcalc.report.json import plain, shapes
 
     return [
@@ -71,12 +77,13 @@ def dicts(listed: Iterable[Listed]) -> list[dict[str, Any]]:
             "params": plain(one.summary.totals.params),
             "macs": plain(one.summary.totals.macs),
             "cite": one.cite,
+            "year": one.year,
         }
         for one in listed
     ]
 
 
-def csv(listed: Iterable[Listed]) -> str:
+def csv(listed: Iterable[Entry]) -> str:
     """Exact figures, one network a line."""
     from convcalc.report.csv import table
 
@@ -87,7 +94,7 @@ def csv(listed: Iterable[Listed]) -> str:
                 one.name,
                 one.summary.name,
                 one.summary.variant,
-                one.input.replace(numbers.TIMES, "x"),
+                _input(one).replace(numbers.TIMES, "x"),
                 one.summary.totals.params,
                 one.summary.totals.macs,
                 one.cite,
@@ -97,7 +104,7 @@ def csv(listed: Iterable[Listed]) -> str:
     )
 
 
-def markdown(listed: Iterable[Listed]) -> str:
+def markdown(listed: Iterable[Entry]) -> str:
     """Exact figures as a Markdown table."""
     from convcalc.report.markdown import table
 
@@ -105,7 +112,7 @@ def markdown(listed: Iterable[Listed]) -> str:
         [
             one.name,
             one.summary.variant or "",
-            one.input,
+            _input(one),
             numbers.count(one.summary.totals.params),
             numbers.count(one.summary.totals.macs),
             one.cite,
