@@ -264,10 +264,11 @@ def _meets(entry: Entry, condition: Filter) -> bool | None:
 def _sorted(found: list[Entry], by: str, reverse: bool) -> list[Entry]:
     if by == "name":
         return found[::-1] if reverse else found
-    numbers = {entry: entry.figure(by) for entry in found}
-    known = [entry for entry in found if isinstance(numbers[entry], int)]
-    known.sort(key=lambda entry: numbers[entry], reverse=reverse)
-    return known + [entry for entry in found if not isinstance(numbers[entry], int)]
+    figures = [(entry, entry.figure(by)) for entry in found]
+    known = [(figure, entry) for entry, figure in figures if isinstance(figure, int)]
+    known.sort(key=lambda pair: pair[0], reverse=reverse)
+    rest = [entry for entry, figure in figures if not isinstance(figure, int)]
+    return [entry for _, entry in known] + rest
 
 
 __all__ = ["SORTS", "Entry", "Filter", "FilterError", "InputFilter", "Listing", "Range", "entries"]

@@ -26,8 +26,12 @@ class Command(click.Command):
         params: list[click.Parameter] = []
         if parser.argument:
             name = parser.argument[0]
+            metavar = name if parser.least else f"[{name}]"
             argument = click.Argument(
-                [name.lower()], nargs=parser.most or -1, required=parser.least > 0, metavar=name
+                [name.lower()],
+                nargs=parser.most or -1,
+                required=parser.least > 0,
+                metavar=metavar if parser.most else f"{metavar}...",
             )
             params.append(argument)
         params += [_option(option) for option in parser.options.values()]
