@@ -49,17 +49,24 @@ class LayerMemory:
     """One layer's bytes: its output, what of it is new, what it is the first to keep for backward.
 
     keeps: each storage that it keeps for backward, whoever kept it first: (what it is, bytes).
+    kept: their bytes, by the index of the node whose value lies in them; NOBODY for all others.
     """
 
-    __slots__ = ("allocated", "keeps", "output", "saved")
+    __slots__ = ("allocated", "keeps", "kept", "output", "saved")
 
     def __init__(
-        self, output: Size, allocated: Size, saved: Size, keeps: Sequence[tuple[str, Size]]
+        self,
+        output: Size,
+        allocated: Size,
+        saved: Size,
+        keeps: Sequence[tuple[str, Size]],
+        kept: dict[int, Size],
     ) -> None:
         self.output = output
         self.allocated = allocated
         self.saved = saved
         self.keeps = tuple(keeps)
+        self.kept = kept
 
     def __repr__(self) -> str:
         return f"LayerMemory({self.output}, {self.allocated}, {self.saved}, {self.keeps})"
@@ -93,7 +100,7 @@ class Course:
 
 class Training(Course):
     """A training step. after_forward: bytes that live once the loss is known. gradients: of the
-    parameters. state: what the optimizer keeps between steps.
+    storages that hold those of parameters. state: what the optimizer keeps between steps.
     """
 
     __slots__ = ("after_forward", "gradients", "state")
@@ -218,24 +225,31 @@ class Memory:
         width, shapes = self._width, self.flow.shapes
         sizes: list[Size] = [product(shape) * width for shape in self.flow.inputs.values()]
         lies_in = list(range(len(sizes)))  # the storage of each node's value
+        owners = dict(
+            zip(lies_in, lies_in, strict=True)
+        )  # the node whose value is a storage's first
         kept: set[int] = set()
         layers = {}
         for node, trace in self._steps:
             held = [lies_in[i] for i in node.inputs]
             held += range(len(sizes), len(sizes) + len(trace.new))
             sizes += trace.new
+            owners.setdefault(held[trace.out], node.index)
             saved: Size = 0
             keeps = []
+            by_owner: dict[int, Size] = {}
             for number, name in zip(trace.kept, trace.names, strict=True):
                 storage = held[number]
                 keeps.append((name, sizes[storage]))
+                owner = owners.get(storage, NOBODY)
+                by_owner[owner] = by_owner.get(owner, 0) + sizes[storage]
                 if storage not in kept:
                     kept.add(storage)
                     saved = saved + sizes[storage]
             lies_in.append(held[trace.out])
             allocated = sizes[held[trace.out]] if trace.out >= len(node.inputs) else 0
             output = product(shapes[node.index]) * width
-            layers[node.index] = LayerMemory(output, allocated, saved, keeps)
+            layers[node.index] = LayerMemory(output, allocated, saved, keeps, by_owner)
         return layers
 
     @property
@@ -252,7 +266,10 @@ class Memory:
 
     @property
     def gradients(self) -> Size:
-        """The gradients of the parameters that train and that the loss depends on."""
+        """The gradients of the parameters that train and that the loss depends on.
+
+        As tensors; a storage may be larger: at batch 1 a class token's gradient is a view.
+        """
         return total(self._parameters())
 
     @property

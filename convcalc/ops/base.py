@@ -178,6 +178,9 @@ class Op:
     places: ClassVar[Literal["kept", "folded", "restored", "lost"]] = "kept"
     #: Why a shift of what flows in is no shift of what comes out; empty where it is one.
     fixed: str = ""
+    #: Why its memory on the CPU hangs on more than the graph; empty where it does not, as nearly
+    #: always. `check` leaves it out then, and says so.
+    uncertain: str = ""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

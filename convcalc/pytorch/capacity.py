@@ -30,6 +30,16 @@ def shortage(flow: Flow, device: torch.device, dtype: str) -> str | None:
     need, largest = needed_bytes(flow, device, dtype)
     if largest > MAX_BYTES:
         return f"not run: one tensor has {_gib(largest)}, more than PyTorch can address"
+    return _lack(need, device)
+
+
+def training_shortage(flow: Flow, device: torch.device, dtype: str, peak: int) -> str | None:
+    """Why the network cannot train on the device, or None; peak: of training, above weights."""
+    # What lives in forward counts in both: generous again.
+    return _lack(needed_bytes(flow, device, dtype)[0] + peak, device)
+
+
+def _lack(need: int, device: torch.device) -> str | None:
     have = available_bytes(device)
     if have is not None and need > have:
         return f"not run: needs about {_gib(need)}, {_gib(have)} are available"

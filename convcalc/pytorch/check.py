@@ -10,6 +10,7 @@ import torch
 from convcalc.graph import flow as send
 from convcalc.pytorch.capacity import shortage
 from convcalc.pytorch.compare import Comparison, Report, compare
+from convcalc.pytorch.compare_memory import compare_memory
 from convcalc.pytorch.devices import resolve_device, resolve_dtype
 from convcalc.pytorch.errors import BuildError, reason
 from convcalc.pytorch.measure import measure
@@ -35,8 +36,9 @@ def check_graph(
     if flow is None:
         flow = send(graph, batch=batch)
     skipped = shortage(flow, target, dtype)
+    notes: list[str] = []
     if skipped is None:
-        comparisons = _compared(flow, target, dtype)
+        comparisons = _compared(flow, target, dtype, notes)
     else:
         comparisons = [Comparison("run", None, "runs", skipped)]
     return Report(
@@ -48,10 +50,12 @@ def check_graph(
         dtype=dtype,
         seconds=time.perf_counter() - start,
         skipped=skipped,
+        notes=notes,
     )
 
 
-def _compared(flow: Flow, device: torch.device, dtype: str) -> list[Comparison]:
+def _compared(flow: Flow, device: torch.device, dtype: str, notes: list[str]) -> list[Comparison]:
+    """Run and compare everything; what is left out is added to the notes."""
     try:
         network = to_module(flow, device=str(device), dtype=dtype, initialise=False)
         inputs = [
@@ -61,11 +65,18 @@ def _compared(flow: Flow, device: torch.device, dtype: str) -> list[Comparison]:
         measured = measure(network, inputs)
         if device.type == "cuda":
             torch.cuda.synchronize(device)  # a kernel's failure shows only here
+        comparisons = compare(flow, measured, dtype)
+        if all(comparison.ok for comparison in comparisons):  # else it may not even run
+            compared, left_out = compare_memory(flow, network, inputs, dtype)
+            comparisons += compared
+            notes += left_out
+        else:
+            notes.append("memory is not compared where other figures disagree")
     except BuildError as error:
         return [Comparison("build", error.path, "builds", error.reason)]
     except (RuntimeError, MemoryError) as error:  # what does not fit after all, a lost device
         return [Comparison("run", None, "runs", reason(error))]
-    return compare(flow, measured, dtype) + compare_fields(flow)
+    return comparisons + compare_fields(flow)
 
 
 def _device_name(device: torch.device) -> str:

@@ -26,7 +26,9 @@ class Comparison:
 
     figure: of a layer "output", "dtype", "parameters", "buffers" (name → dtype and shape, in
         PyTorch's order), "params" (elements), "macs", "receptive_field", "global", "jump", "offset"
-        (see `convcalc.pytorch.receptive`); of the network "params", "trainable_params",
+        (see `convcalc.pytorch.receptive`), "output_bytes", "allocated_bytes", "saved_bytes" (see
+        `convcalc.analysis.memory`), "keeps" (path of a value that backward needs → bytes; "besides"
+        for what is no layer's value); of the network "params", "trainable_params",
         "buffers" (elements), "weights_bytes", "macs", "outputs", all without what serves aux
         outputs alone; "aux_params", "aux_macs", "aux_outputs" for that; "layers" (that ran).
         "build" and "run" stand only where torch refused.
@@ -60,7 +62,8 @@ class Report:
 
     ok: something was compared, and everything agrees.
     device: as torch names it. skipped: why the network was not run, or None; then `comparisons`
-    holds the same as a failure. seconds: of the whole check, building included.
+    holds the same as a failure. notes: what was left out, and why. seconds: of the whole check,
+    building included.
     """
 
     __slots__ = (
@@ -69,6 +72,7 @@ class Report:
         "device",
         "dtype",
         "network",
+        "notes",
         "seconds",
         "skipped",
         "torch",
@@ -85,6 +89,7 @@ class Report:
         dtype: str,
         seconds: float,
         skipped: str | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         self.network = network
         self.comparisons = tuple(comparisons)
@@ -94,6 +99,7 @@ class Report:
         self.dtype = dtype
         self.seconds = seconds
         self.skipped = skipped
+        self.notes = tuple(notes)
 
     @property
     def ok(self) -> bool:

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import gc
 import os
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch.autograd.profiler import profile, record_function
 
 from convcalc.pytorch.module import Network
 
@@ -60,11 +61,11 @@ def watch(run: Callable[[], object]) -> list[Event]:
     """Run, and return what happened to tensors, in order."""
     gc.disable()  # it would let go of older tensors in the middle
     try:
-        with _quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watcher:
+        with _quiet(), profile(use_cpu=True, use_kineto=True, profile_memory=True) as watcher:
             run()
     finally:
         gc.enable()
-    return replay(watcher.profiler.kineto_results.experimental_event_tree())
+    return replay(watcher.kineto_results.experimental_event_tree())
 
 
 @contextmanager
@@ -150,53 +151,115 @@ class Held:
     """What a layer holds after it ran, in bytes.
 
     output: of the tensor. allocated: of its storage, if that is new. saved: of the storages that
-    it is the first to keep for backward.
+    it is the first to keep for backward. kept: of all that it keeps, by the index of the value that
+    lies there; −1 for what is no layer's value.
     """
 
-    __slots__ = ("allocated", "output", "saved")
+    __slots__ = ("allocated", "kept", "output", "saved")
 
     def __init__(self) -> None:
         self.output = 0
         self.allocated = 0
         self.saved = 0
+        self.kept: dict[int, int] = {}
+
+
+class Step(NamedTuple):
+    """A training step without an optimizer, in bytes: by index of the layer, over time, gradients
+    of parameters.
+    """
+
+    layers: dict[int, Held]
+    peaks: Peaks
+    gradients: int
 
 
 class _Keeper:
-    """Counts what autograd keeps, by the layer that runs."""
+    """Counts what autograd keeps, by the layer that runs; each storage once."""
 
     def __init__(self, ignored: Iterable[torch.Tensor]) -> None:
-        self.known = {t.untyped_storage()._cdata for t in ignored}
-        self.kept: list[Any] = []  # no address may be used again while we count
-        self.layer = Held()
+        self._ignored = {t.untyped_storage()._cdata for t in ignored}
+        self._kept: set[int] = set()  # addresses of storages
+        self._owners: dict[int, int] = {}  # address of a storage → index of the value there
+        self._packed: dict[int, int] = {}  # by the layer that runs: address → bytes
+        self._saved = 0
 
     def pack(self, tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        if storage._cdata not in self.known:
-            self.known.add(storage._cdata)
-            self.kept.append(storage)
-            self.layer.saved += storage.nbytes()
+        address = storage._cdata
+        if address not in self._ignored:
+            self._packed[address] = storage.nbytes()
+            if address not in self._kept:
+                self._saved += storage.nbytes()
+                self._kept.add(address)
+                # Another storage may come to lie at the address of one that is gone.
+                weakref.finalize(storage, self._kept.discard, address).atexit = False
         return tensor
 
+    def own(self, index: int, value: torch.Tensor) -> None:
+        """The value is that of a node; its storage may be an earlier one's."""
+        storage = value.untyped_storage()
+        address = storage._cdata
+        if address not in self._owners:
+            self._owners[address] = index
+            weakref.finalize(storage, self._owners.pop, address, None).atexit = False
 
-def measure_layers(network: Network, inputs: Sequence[torch.Tensor]) -> dict[int, Held]:
-    """Run all layers once, in training mode, and tell what each holds, by index."""
+    def finish(self, layer: Held) -> None:
+        """The layer has run, and its value is owned."""
+        layer.saved = self._saved
+        for address, size in self._packed.items():
+            owner = self._owners.get(address, -1)
+            layer.kept[owner] = layer.kept.get(owner, 0) + size
+        self._packed = {}
+        self._saved = 0
+
+
+def measure_step(network: Network, inputs: Sequence[torch.Tensor]) -> Step:
+    """Forward, loss and backward, once, in training mode; and what each layer holds and keeps.
+
+    Raises what PyTorch raises where a layer cannot train.
+    """
     network.train()
+    network.zero_grad(set_to_none=True)
     keeper = _Keeper([*network.parameters(), *network.buffers()])
     layers: dict[int, Held] = {}
+
+    def run() -> None:
+        with record_function("convcalc: forward"):
+            out = _forward(network, inputs, keeper, layers)
+            loss = loss_of(out)  # both live on through backward, as in the usual loop
+        with record_function("convcalc: backward"):
+            if loss.requires_grad:
+                loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
+
+    peaks = Peaks(watch(run), nbytes(inputs))
+    gradients = nbytes(p.grad for p in network.parameters())
+    network.zero_grad(set_to_none=True)
+    return Step(layers, peaks, gradients)
+
+
+def _forward(
+    network: Network, inputs: Sequence[torch.Tensor], keeper: _Keeper, layers: dict[int, Held]
+) -> torch.Tensor | dict[str, torch.Tensor]:
+    """`Network.forward` in training mode, layer by layer."""
     values = network.begin(inputs)
+    for index, value in enumerate(inputs):
+        keeper.own(index, value)
     with torch.autograd.graph.saved_tensors_hooks(keeper.pack, lambda tensor: tensor):
         for step in network.steps(aux=True):
-            layer = keeper.layer = layers[step.index] = Held()
             flowing = [values[index] for index in step.inputs]
             value = values[step.index] = step.module(*flowing)
-            storage = value.untyped_storage()
+            layer = layers[step.index] = Held()
             layer.output = value.numel() * value.element_size()
+            storage = value.untyped_storage()
             if storage._cdata not in {t.untyped_storage()._cdata for t in flowing}:
                 layer.allocated = storage.nbytes()
-            del flowing, value
+            keeper.own(step.index, value)
+            keeper.finish(layer)
+            del flowing, value, storage
             for index in step.drop:
                 values[index] = None
-    return layers
+    return network.returned(values, aux=True)
 
 
 def measure_inference(network: Network, inputs: Sequence[torch.Tensor]) -> Peaks:
@@ -207,7 +270,6 @@ def measure_inference(network: Network, inputs: Sequence[torch.Tensor]) -> Peaks
         with torch.no_grad(), record_function("convcalc: forward"):
             network(*inputs)
 
-    run()  # what is made once only, is made here
     return Peaks(watch(run), nbytes(inputs))
 
 

@@ -148,6 +148,12 @@ class Network(nn.Module):
             values[step.index] = step.module(*[values[index] for index in step.inputs])
             for index in step.drop:
                 values[index] = None
+        return self.returned(values, aux=aux)
+
+    def returned(
+        self, values: Sequence[Any], *, aux: bool
+    ) -> torch.Tensor | dict[str, torch.Tensor]:
+        """What `forward` returns of the values, with or without aux outputs."""
         wanted = {**self.outputs, **self.aux_outputs} if aux else self.outputs
         if len(wanted) == 1:
             return cast(torch.Tensor, values[next(iter(wanted.values()))])

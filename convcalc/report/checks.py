@@ -106,6 +106,9 @@ def _details(outcome: Check, strict: bool, width: int | None, style: Style) -> I
         yield ""
         told = f"{_name(outcome)} leaves {', '.join(free)} open and was run at {shapes}"
         yield from wrapped(f"{told}; --input chooses another size", width, "  ")
+    for note in outcome.report.notes if outcome.report else ():
+        yield ""
+        yield from wrapped(f"{_name(outcome)}: {note}", width, "  ")
     failures = outcome.report.failures if outcome.report else []
     if failures:
         yield ""
@@ -238,6 +241,7 @@ def _dict(outcome: Outcome, strict: bool) -> dict[str, Any]:
         "torch": report.torch if report else None,
         "seconds": round(report.seconds, 3) if report else None,
         "skipped": report.skipped if report else None,
+        "notes": list(report.notes) if report else [],
         "warnings": [problem(w) for w in summary.warnings],
         "errors": [],
     }

@@ -14,6 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from convcalc.errors import ConvcalcError, DesignError
 from convcalc.graph import Graph, GraphBuilder, flow
+from convcalc.ops.activation import ReLU
+from convcalc.ops.memory import OUTPUT, Stored, Tape
 from convcalc.pytorch import Comparison, DeviceError, Report, check_graph, to_module
 from convcalc.pytorch import capacity as room
 from convcalc.pytorch import check as checking
@@ -50,6 +52,7 @@ def test_every_figure_of_every_layer_is_compared() -> None:
         if comparison.path:
             figures[comparison.path].append(comparison.figure)
     wanted = ["output", "dtype", "params", "parameters", "buffers", "macs"]
+    wanted += ["output_bytes", "allocated_bytes", "saved_bytes", "keeps"]
     wanted = sorted([*wanted, "receptive_field", "global", "jump", "offset"])
     assert {path: sorted(names) for path, names in figures.items()} == dict.fromkeys(
         figures, wanted
@@ -65,6 +68,13 @@ def test_every_figure_of_every_layer_is_compared() -> None:
         "outputs",
         "aux_outputs",
         "layers",
+        "inference_peak_bytes",
+        "trains",
+        "allocated_bytes",
+        "saved_bytes",
+        "after_forward_bytes",
+        "training_peak_bytes",
+        "gradient_bytes",
     ]
 
 
@@ -82,7 +92,73 @@ def test_totals_are_the_hand_computed_ones() -> None:
         "outputs": {"output": (1, 5, 4, 4)},
         "aux_outputs": {"aux1": (1, 7, 6, 6)},
         "layers": 3,
+        # float32: maps of 8×8, 6×6 and 4×4; both convolutions on the 6×6 keep the same map
+        "inference_peak_bytes": 4 * (192 + 144 + 80),
+        "trains": True,
+        "allocated_bytes": 4 * (144 + 80),
+        "saved_bytes": 4 * (192 + 144),
+        "after_forward_bytes": 4 * (192 + 144 + 7 * 36 + 80 + 1),
+        # both heads' convolutions have run backward: two gradients of the map, and of their weights
+        "training_peak_bytes": 4 * (669 + 1 + 144 + 185 + 144 + 35),
+        "gradient_bytes": 4 * (4 * 27 + 4 + 5 * 36 + 5 + 7 * 4 + 7),
     }
+
+
+def test_what_cannot_train_is_told() -> None:
+    graph = chain(layer("BatchNorm1d"), layer("Linear", 2), shape=(3,))
+    report = check_graph(graph, device="cpu")
+    assert report.ok
+    assert [c.measured for c in report.comparisons if c.figure == "trains"] == [False]
+    assert "saved_bytes" not in {c.figure for c in report.comparisons}
+    (note,) = report.notes
+    assert note == (
+        "memory in training is not compared: BatchNorm1d cannot train: BatchNorm1d: the values of "
+        "a channel over the batch must be at least 2, not 1 (one value has no variance; a larger "
+        "batch, or a larger map)"
+    )
+    assert check_graph(graph, device="cpu", batch=2).notes == ()
+
+
+def test_training_that_does_not_fit_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = flow(small())
+    need, _ = room.needed_bytes(sizes, torch.device("cpu"), "float32")
+    monkeypatch.setattr(room, "available_bytes", lambda _: need)
+    report = check_graph(small(), device="cpu")
+    assert report.ok
+    assert "inference_peak_bytes" in {c.figure for c in report.comparisons}
+    (note,) = report.notes
+    assert note.startswith("memory in training is not compared: not run: needs about 0.0 GiB")
+
+
+def test_frozen_layers_keep_less_and_have_no_gradients() -> None:
+    graph = residual()
+    whole = check_graph(graph, device="cpu")
+    for node in graph.layers:
+        node.frozen = True
+    frozen = check_graph(graph, device="cpu")
+    assert whole.ok
+    assert frozen.ok
+    totals = {c.figure: c.measured for c in frozen.comparisons if c.path is None}
+    assert (totals["trainable_params"], totals["saved_bytes"], totals["gradient_bytes"]) == (
+        0,
+        0,
+        0,
+    )
+
+
+@pytest.mark.parametrize("facet", ["keeps", "memory"])
+def test_a_wrong_rule_of_memory_is_found(monkeypatch: pytest.MonkeyPatch, facet: str) -> None:
+    """With its layer: one that keeps another value of the same size, and one that keeps a copy."""
+    graph = chain(layer("Conv2d", 4, 3), layer("ReLU"), layer("AvgPool2d", 2), shape=(3, 8, 8))
+    assert check_graph(graph, device="cpu").ok
+
+    def wrong(self: ReLU, tape: Tape, x: Stored) -> Stored:
+        return tape.pointwise(x, saves=[tape.new(x.shape, "copy"), OUTPUT])
+
+    monkeypatch.setattr(ReLU, facet, "input" if facet == "keeps" else wrong)
+    failures = check_graph(graph, device="cpu").failures
+    figure = "keeps" if facet == "keeps" else "saved_bytes"
+    assert (failures[0].figure, failures[0].path) == (figure, "ReLU")
 
 
 def test_an_input_may_be_an_output() -> None:

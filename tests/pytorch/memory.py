@@ -1,0 +1,81 @@
+"""Memory of a design, computed and measured, as two dicts that must be equal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+
+from convcalc.analysis.memory import Memory
+from convcalc.graph import Flow
+from convcalc.pytorch import to_module
+from convcalc.pytorch.memory import measure_inference, measure_step, measure_training
+
+#: Optimizer and whether it steps through lists of tensors.
+Steps = tuple[str, bool]
+
+
+def computed(
+    flow: Flow,
+    dtype: str = "float32",
+    *,
+    frozen: Collection[int] = (),
+    steps: Steps | None = None,
+) -> dict[str, Any]:
+    """By figure; of layers by path."""
+    memory = Memory(flow, dtype, frozen=frozen)
+    training = memory.training()
+    figures: dict[str, Any] = {
+        "inference": memory.inference().peak,
+        "training": training.peak,
+        "after forward": training.after_forward,
+        "gradients": training.gradients,
+    }
+    nodes = flow.graph.nodes
+    for index, layer in memory.layers.items():
+        kept = dict(sorted(layer.kept.items()))
+        figures[nodes[index].path] = (layer.output, layer.allocated, layer.saved, kept)
+    if steps is not None:
+        course = memory.training(steps[0], foreach=steps[1])
+        figures["with an optimizer"] = (course.peak, course.state)
+    return figures
+
+
+def measured(
+    flow: Flow,
+    dtype: str = "float32",
+    *,
+    frozen: Collection[int] = (),
+    steps: Steps | None = None,
+) -> dict[str, Any]:
+    """The same by running it. Raises what PyTorch raises."""
+    network = to_module(flow, dtype=dtype, initialise=False)
+    for step in network.steps(aux=True):
+        if step.index in frozen:
+            step.module.requires_grad_(False)
+    inputs = [torch.zeros(shape, dtype=getattr(torch, dtype)) for shape in flow.inputs.values()]
+    run = measure_step(network, inputs)
+    figures: dict[str, Any] = {
+        "inference": measure_inference(network, inputs).peak,
+        "training": run.peaks.peak,
+        "after forward": run.peaks.ends["forward"],
+        "gradients": run.gradients,
+    }
+    nodes = flow.graph.nodes
+    for index, layer in run.layers.items():
+        kept = dict(sorted(layer.kept.items()))
+        figures[nodes[index].path] = (layer.output, layer.allocated, layer.saved, kept)
+    if steps is not None:
+        training = measure_training(network, inputs, steps[0], foreach=steps[1])
+        figures["with an optimizer"] = (training.peaks.peak, training.optimizer)
+    return figures
+
+
+def differing(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """The figures that differ: computed and measured."""
+    return {
+        name: (ours.get(name), theirs.get(name))
+        for name in {**ours, **theirs}
+        if ours.get(name) != theirs.get(name)
+    }
