@@ -20,12 +20,19 @@ if TYPE_CHECKING:
     from convcalc.ops.memory import Stored, Tape
 
 EPS_DOC = "added to the variance"
+BIAS_DOC = "with affine, learn a shift too"
 
 
 def _affine(size: Size, *, bias: bool = True) -> list[Tensor]:
     """A factor and, with bias, a shift for each of so many channels or features."""
     weight = Tensor("weight", (size,))
     return [weight, Tensor("bias", (size,))] if bias else [weight]
+
+
+def _without_bias(module: Any) -> Any:
+    """The module without its shift: torch.nn's own argument for it is newer than what we take."""
+    module.register_parameter("bias", None)
+    return module
 
 
 def normalised(
@@ -63,12 +70,13 @@ class _RunningNorm(Op):
 
     affine: Any
     track_running_stats: Any
+    bias: Any
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
         return [] if self.asserted is None else [channels_equal(self, shapes[0][1])]
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
-        return _affine(shapes[0][1]) if self.affine else []
+        return _affine(shapes[0][1], bias=self.bias) if self.affine else []
 
     def buffers(self, *shapes: Shape) -> list[Tensor]:
         if not self.track_running_stats:
@@ -81,16 +89,18 @@ class _RunningNorm(Op):
         ]
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
-        return getattr(nn, self.name())(
+        module = getattr(nn, self.name())(
             shapes[0][1], self.eps, self.momentum, self.affine, self.track_running_stats
         )
+        return module if self.bias else _without_bias(module)
 
 
 class _BatchNorm(_RunningNorm):
     """What the three batch normalisations share."""
 
-    affine = flag(True, doc="learn a factor and a shift a channel")
+    affine = flag(True, doc="learn a factor and, with bias, a shift a channel")
     track_running_stats = flag(True, doc="keep the statistics that evaluation uses")
+    bias = flag(True, doc=BIAS_DOC)
 
     def prepare(self) -> None:
         if self.eps == 0:
@@ -170,8 +180,9 @@ class _InstanceNorm(_RunningNorm):
 
     fixed = "it normalises by statistics of the whole map"
 
-    affine = flag(False, doc="learn a factor and a shift a channel")
+    affine = flag(False, doc="learn a factor and, with bias, a shift a channel")
     track_running_stats = flag(False, doc="keep the statistics, for evaluation to use")
+    bias = flag(True, doc=BIAS_DOC)
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
         # torch/nn/functional.py, _verify_spatial_size. With track_running_stats PyTorch asks for it
@@ -240,7 +251,8 @@ class GroupNorm(Op):
 
     num_groups = count(doc="divides the channels")
     eps = real(1e-5, low=0, doc=EPS_DOC)
-    affine = flag(True, doc="learn a factor and a shift a channel")
+    affine = flag(True, doc="learn a factor and, with bias, a shift a channel")
+    bias = flag(True, doc=BIAS_DOC)
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
         n, channels, *spatial = shapes[0]
@@ -259,7 +271,7 @@ class GroupNorm(Op):
         return conditions
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
-        return _affine(shapes[0][1]) if self.affine else []
+        return _affine(shapes[0][1], bias=self.bias) if self.affine else []
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
@@ -267,7 +279,8 @@ class GroupNorm(Op):
         return normalised(tape, x, statistics, tape.weights, copies=True)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
-        return nn.GroupNorm(self.num_groups, shapes[0][1], self.eps, self.affine)
+        module = nn.GroupNorm(self.num_groups, shapes[0][1], self.eps, self.affine)
+        return module if self.bias else _without_bias(module)
 
 
 class _FeatureNorm(Op):
