@@ -8,6 +8,7 @@
     net.formula("macs")                              # in N, H and W
     net.to_torch()                                   # the same network as a torch.nn.Module
     net.fit().square.smallest                        # 32: the smallest input that it takes
+    convcalc.diff("vgg16", "alexnet").changes        # layer by layer
     convcalc.check("vgg16")                          # every figure, proved by running it
 
 Shapes are batch first, channels second. Parameters and buffers count elements. MACs are
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.analysis.budget import Largest
+    from convcalc.analysis.diff import Change, Diff
     from convcalc.analysis.expectations import Claimed
     from convcalc.analysis.fit import Axis, Fit, Sizes
     from convcalc.analysis.inverse import Inverse, Kept
@@ -31,19 +33,21 @@ if TYPE_CHECKING:
     from convcalc.checking import Check, check
     from convcalc.errors import ConvcalcError, DesignError, LayerError, Place, Problem, Source
     from convcalc.integers import Answer, Formula, Solutions, definitions, evaluate
-    from convcalc.network import Network, fit, load
+    from convcalc.network import Network, diff, fit, load
     from convcalc.pytorch import Comparison, DeviceError, Report, TorchMissing, verify_fit
     from convcalc.report.export import to_latex, to_python
 
 __all__ = [
     "Answer",
     "Axis",
+    "Change",
     "Check",
     "Claimed",
     "Comparison",
     "ConvcalcError",
     "DesignError",
     "DeviceError",
+    "Diff",
     "Fit",
     "Formula",
     "Inverse",
@@ -64,6 +68,7 @@ __all__ = [
     "__version__",
     "check",
     "definitions",
+    "diff",
     "evaluate",
     "fit",
     "load",
@@ -74,6 +79,7 @@ __all__ = [
 
 _HOMES = {
     "convcalc.analysis.budget": ("Largest",),
+    "convcalc.analysis.diff": ("Change", "Diff"),
     "convcalc.analysis.expectations": ("Claimed",),
     "convcalc.analysis.fit": ("Axis", "Fit", "Sizes"),
     "convcalc.analysis.inverse": ("Inverse", "Kept"),
@@ -88,7 +94,7 @@ _HOMES = {
     ),
     "convcalc.integers": ("Answer", "Formula", "Solutions", "definitions", "evaluate"),
     "convcalc.checking": ("Check", "check"),
-    "convcalc.network": ("Network", "fit", "load"),
+    "convcalc.network": ("Network", "diff", "fit", "load"),
     "convcalc.pytorch": ("Comparison", "DeviceError", "Report", "TorchMissing", "verify_fit"),
     "convcalc.report.export": ("to_latex", "to_python"),
 }

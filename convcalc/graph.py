@@ -501,12 +501,14 @@ def flow(
     inputs: Mapping[str, Sequence[Size]] | None = None,
     *,
     batch: Size = 1,
+    names: Names | None = None,
 ) -> Flow:
     """Send sizes through a graph.
 
     inputs: name → shape of one sample, without the batch, of ints, formulas or arrays; inputs that
         are not named take the design's own sizes, a free size standing as the formula of its name.
     batch: the first axis of every shape.
+    names: where sizes are formulas, names to go on with, so that two networks share them.
 
     Raises DesignError, with all independent faults, where a layer does not accept what flows in.
     """
@@ -525,7 +527,7 @@ def flow(
         # Formulas are rarer than ints: what only they need is loaded for them.
         from convcalc.integers.names import Names
 
-        result.names = Names(tuple(graph.free), unnamed=graph.open_vars)
+        result.names = names or Names(tuple(graph.free), unnamed=graph.open_vars)
     known: dict[tuple[Op, tuple[Shape, ...]], Facts] = {}
     problems: list[Problem] = []
     broken: set[int] = set()

@@ -14,12 +14,13 @@ from convcalc.language import Document, load_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, Literal
 
+    from convcalc.analysis.diff import Diff
     from convcalc.analysis.fit import Fit
     from convcalc.graph import Flow, Graph
-    from convcalc.integers import Formula, Size
+    from convcalc.integers import Formula, Names, Size
     from convcalc.language.document import Override
     from convcalc.pytorch.module import Network as Module
 
@@ -81,13 +82,21 @@ class Network:
         self, input: Inputs | None = None, batch: Size = 1, symbolic: bool | Iterable[str] = False
     ) -> Flow:
         """The shape of every value and the facts of every layer; arguments as `summary`."""
-        if isinstance(symbolic, bool):
-            graph = self.graph if input is None else self._build(input)
-        else:
-            values = self.document.opened(symbolic, self.variant, self.values)
-            graph = self.document.build(self.variant, values, input)
+        graph = self._opened_graph(input, symbolic)
         if symbolic is False:
             return flow(graph, batch=batch)
+        return self._symbolic_flow(graph, input)
+
+    def _opened_graph(self, input: Inputs | None, symbolic: bool | Iterable[str]) -> Graph:
+        """The graph, with the vars named left open."""
+        if isinstance(symbolic, bool):
+            return self.graph if input is None else self._build(input)
+        values = self.document.opened(symbolic, self.variant, self.values)
+        return self.document.build(self.variant, values, input)
+
+    @staticmethod
+    def _symbolic_flow(graph: Graph, input: Inputs | None, names: Names | None = None) -> Flow:
+        """With batch and spatial sizes open, but those of inputs that are given."""
         if input is None:
             given: Iterable[str] = ()
         else:
@@ -97,7 +106,7 @@ class Network:
             for name, entries in graph.inputs.items()
             if name not in given
         }
-        return flow(graph, opened, batch=symbol(_BATCH))
+        return flow(graph, opened, batch=symbol(_BATCH), names=names)
 
     def summary(
         self,
@@ -279,6 +288,76 @@ def fit(
     return load(source, variant, **values).fit(input, batch, aux=aux)
 
 
+def diff(
+    before: Network | str | os.PathLike[str],
+    after: Network | str | os.PathLike[str],
+    *,
+    input: Inputs | None = None,
+    batch: int = 1,
+    dtype: str = "float32",
+    symbolic: bool | Iterable[str] = False,
+) -> Diff:
+    """What changed from one design to another: layers added, removed and changed, with figures.
+
+    before, after: networks, or what `load` takes. The other arguments are those of
+    `Network.summary`, for both; vars to leave open may be of one design alone. With symbolic, sizes
+    bear the same names in both, and differences are formulas:
+
+        old, new = convcalc.load("resnet", "resnet50"), convcalc.load("resnet", "resnet101")
+        convcalc.diff(old, new, symbolic=True).difference("macs")    # 18939904*N*h4*w4
+
+    Raises DesignError with what is wrong in either design.
+    """
+    from convcalc.analysis.diff import Diff
+
+    networks = _each(lambda s: s if isinstance(s, Network) else load(s), (before, after))
+    wanted: bool | tuple[str, ...] = symbolic if isinstance(symbolic, bool) else tuple(symbolic)
+    if wanted is False:
+        return Diff(*_each(lambda network: network.summary(input, batch, dtype), networks))
+    graphs = _each(lambda n: n._opened_graph(input, _known(n, wanted, networks)), networks)
+    from convcalc.integers import Names
+
+    names = Names(
+        tuple(dict.fromkeys(name for graph in graphs for name in graph.free)),
+        unnamed=tuple(dict.fromkeys(name for graph in graphs for name in graph.open_vars)),
+    )
+    pairs = list(zip(networks, graphs, strict=True))
+    summaries = _each(
+        lambda pair: summarize(
+            pair[0]._symbolic_flow(pair[1], input, names),
+            dtype,
+            file=pair[0].file,
+            variant=pair[0].variant,
+        ),
+        pairs,
+    )
+    return Diff(*summaries)
+
+
+def _known(
+    network: Network, names: bool | tuple[str, ...], networks: Sequence[Network]
+) -> bool | tuple[str, ...]:
+    """Of the vars to leave open those that this design has; what no design has is an error."""
+    if isinstance(names, bool):
+        return names
+    others = [name for n in networks if n is not network for name in n.document.vars]
+    return tuple(n for n in names if n in network.document.vars or n not in others)
+
+
+def _each(step: Callable[[Any], Any], things: Iterable[Any]) -> list[Any]:
+    """The step done with each; the faults of all are told together."""
+    done = []
+    problems: list[Problem] = []
+    for thing in things:
+        try:
+            done.append(step(thing))
+        except DesignError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise DesignError(problems)
+    return done
+
+
 def read(source: str | os.PathLike[str]) -> Document:
     """The design that a source names, as `load` takes one. Raises DesignError."""
     if isinstance(source, str) and "\n" in source:
@@ -295,4 +374,4 @@ def networks(
         yield Network(document, name, values or {})
 
 
-__all__ = ["Network", "find", "fit", "load", "networks", "read"]
+__all__ = ["Network", "diff", "find", "fit", "load", "networks", "read"]

@@ -29,6 +29,7 @@ COMMANDS = {
     "summary": "every layer's output size, parameters and MACs, and the totals",
     "check": "prove every figure by running the network in PyTorch",
     "fit": "which input sizes it takes, which fit, which give a wanted output",
+    "diff": "what changed from one design to another, layer by layer",
     "list": "the networks that come with convcalc",
     "ops": "the layers there are, with arguments, rules and sources",
     "schema": "the language as a JSON Schema, for editors",

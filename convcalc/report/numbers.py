@@ -72,6 +72,17 @@ def percent(part: int, whole: int) -> str:
     return f"{tenths // 10}.{tenths % 10} %" if tenths else "<0.1 %"
 
 
+def signed(size: Size) -> str:
+    """A difference with its sign: +1,024; +2·N·H; formulas as they begin."""
+    text = count(size)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def signed_percent(part: int, whole: int) -> str:
+    """+90.8 %, -0.3 %."""
+    return f"{'-' if part < 0 else '+'}{percent(abs(part), whole)}"
+
+
 def bar(part: int, whole: int, width: int) -> str:
     """A bar of that width for the whole, padded with spaces."""
     eighths = part * width * 8 // whole if whole else 0
