@@ -9,6 +9,8 @@
     net.to_torch()                                   # the same network as a torch.nn.Module
     net.fit().square.smallest                        # 32: the smallest input that it takes
     convcalc.diff("vgg16", "alexnet").changes        # layer by layer
+    net.explain("Conv[0]").layers[0].rule("macs")    # how a figure comes about
+    convcalc.layer("Conv2d(10, 5, padding=?)", (3, 32, 32), 32)     # one layer: padding is 2
     convcalc.check("vgg16")                          # every figure, proved by running it
 
 Shapes are batch first, channels second. Parameters and buffers count elements. MACs are
@@ -27,27 +29,35 @@ if TYPE_CHECKING:
     from convcalc.analysis.budget import Largest
     from convcalc.analysis.diff import Change, Diff
     from convcalc.analysis.expectations import Claimed
+    from convcalc.analysis.explain import Derivation, Explained, Sharing
     from convcalc.analysis.fit import Axis, Fit, Sizes
     from convcalc.analysis.inverse import Inverse, Kept
+    from convcalc.analysis.solve import Solution, Solved
+    from convcalc.analysis.strides import AxisFit
     from convcalc.analysis.summary import Layer, Summary, Totals
     from convcalc.checking import Check, check
     from convcalc.errors import ConvcalcError, DesignError, LayerError, Place, Problem, Source
     from convcalc.integers import Answer, Formula, Solutions, definitions, evaluate
     from convcalc.network import Network, diff, fit, load
+    from convcalc.ops.explanation import Rule
     from convcalc.pytorch import Comparison, DeviceError, Report, TorchMissing, verify_fit
     from convcalc.report.export import to_latex, to_python
+    from convcalc.single import LayerReport, layer
 
 __all__ = [
     "Answer",
     "Axis",
+    "AxisFit",
     "Change",
     "Check",
     "Claimed",
     "Comparison",
     "ConvcalcError",
+    "Derivation",
     "DesignError",
     "DeviceError",
     "Diff",
+    "Explained",
     "Fit",
     "Formula",
     "Inverse",
@@ -55,12 +65,17 @@ __all__ = [
     "Largest",
     "Layer",
     "LayerError",
+    "LayerReport",
     "Network",
     "Place",
     "Problem",
     "Report",
+    "Rule",
+    "Sharing",
     "Sizes",
+    "Solution",
     "Solutions",
+    "Solved",
     "Source",
     "Summary",
     "TorchMissing",
@@ -71,6 +86,7 @@ __all__ = [
     "diff",
     "evaluate",
     "fit",
+    "layer",
     "load",
     "to_latex",
     "to_python",
@@ -81,8 +97,11 @@ _HOMES = {
     "convcalc.analysis.budget": ("Largest",),
     "convcalc.analysis.diff": ("Change", "Diff"),
     "convcalc.analysis.expectations": ("Claimed",),
+    "convcalc.analysis.explain": ("Derivation", "Explained", "Sharing"),
     "convcalc.analysis.fit": ("Axis", "Fit", "Sizes"),
     "convcalc.analysis.inverse": ("Inverse", "Kept"),
+    "convcalc.analysis.solve": ("Solution", "Solved"),
+    "convcalc.analysis.strides": ("AxisFit",),
     "convcalc.analysis.summary": ("Layer", "Summary", "Totals"),
     "convcalc.errors": (
         "ConvcalcError",
@@ -95,6 +114,8 @@ _HOMES = {
     "convcalc.integers": ("Answer", "Formula", "Solutions", "definitions", "evaluate"),
     "convcalc.checking": ("Check", "check"),
     "convcalc.network": ("Network", "diff", "fit", "load"),
+    "convcalc.ops.explanation": ("Rule",),
+    "convcalc.single": ("LayerReport", "layer"),
     "convcalc.pytorch": ("Comparison", "DeviceError", "Report", "TorchMissing", "verify_fit"),
     "convcalc.report.export": ("to_latex", "to_python"),
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from convcalc.analysis.diff import Diff
+    from convcalc.analysis.explain import Explained
     from convcalc.analysis.fit import Fit
     from convcalc.graph import Flow, Graph
     from convcalc.integers import Formula, Names, Size
@@ -159,6 +160,25 @@ class Network:
             raise ConvcalcError(f"no figure {figure!r}; the figures are {', '.join(known)}")
         result: Formula | int = getattr(source, figure)
         return result
+
+    def explain(
+        self,
+        path: str | None = None,
+        input: Inputs | None = None,
+        batch: int = 1,
+        dtype: str = "float32",
+        *,
+        symbolic: bool | Iterable[str] = False,
+    ) -> Explained:
+        """How every figure comes about: each layer's rules with their numbers, and the totals.
+
+        path: of one layer or block, to have that alone. The others as in `summary`.
+
+        Raises DesignError where the design is wrong; ConvcalcError for a path that there is not.
+        """
+        from convcalc.analysis.explain import explain
+
+        return explain(self.summary(input, batch, dtype, symbolic=symbolic), path)
 
     def fit(self, input: Inputs | None = None, batch: int = 1, *, aux: bool = False) -> Fit:
         """Which input sizes fit: congruences, the smallest valid size, and more to ask of a `Fit`.

@@ -26,6 +26,7 @@ RANKS = {
     "network": 7,
     "checking": 7,
     "catalog": 7,
+    "single": 7,
     "report": 8,
     "cli": 9,
     "__main__": 9,

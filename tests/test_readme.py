@@ -8,6 +8,7 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ CONSOLE = re.compile(
 
 def run(command: str) -> str:
     """What the command prints, on both streams, 80 columns wide."""
-    words = command.split()
+    words = shlex.split(command)
     assert words[0] == "convcalc"
     environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
     done = subprocess.run(

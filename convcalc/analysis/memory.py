@@ -120,6 +120,7 @@ class Memory:
     device: "cpu" or "cuda"; the rules for a GPU are from PyTorch's source, not from measurements.
     frozen: layers whose parameters do not train, besides those that are `frozen` in the graph:
     indices of nodes, paths, or starts of paths ("layers" is all below it).
+    input_needs: the inputs take a gradient, as if layers came before them.
 
     Raises ConvcalcError for a path that is none.
     """
@@ -131,8 +132,10 @@ class Memory:
         *,
         device: str = "cpu",
         frozen: Iterable[int | str] = (),
+        input_needs: bool = False,
     ) -> None:
         self.flow = flow
+        self._input_needs = input_needs
         self.dtype = dtype
         #: Indices of the layers whose parameters do not train.
         self.frozen = frozen_layers(flow.graph, frozen)
@@ -152,7 +155,7 @@ class Memory:
         facts, shapes = self.flow.facts, self.flow.shapes
         known: dict[Any, Trace] = {}
         strides: list[Strides] = [None] * len(shapes)
-        needs = [False] * len(shapes)
+        needs = [self._input_needs] * len(shapes)  # a layer's own comes before it is read
         roots: list[Size | None] = [None] * len(shapes)  # of views: bytes of what they are views of
         steps = []
         for node in self.flow.graph.layers:

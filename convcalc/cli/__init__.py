@@ -28,6 +28,7 @@ COMPLETE = "_CONVCALC_COMPLETE"
 COMMANDS = {
     "summary": "every layer's output size, parameters and MACs, and the totals",
     "check": "prove every figure by running the network in PyTorch",
+    "layer": "one layer without a file: its rule in numbers, what fits, what ? must be",
     "fit": "which input sizes it takes, which fit, which give a wanted output",
     "diff": "what changed from one design to another, layer by layer",
     "list": "the networks that come with convcalc",

@@ -38,6 +38,13 @@ def design_options() -> list[Option]:
             "name in capitals leaves a size open: 3xHxW",
             repeated=True,
         ),
+        *run_options(),
+    ]
+
+
+def run_options() -> list[Option]:
+    """--batch and --dtype."""
+    return [
         Option("batch", "N", "number of samples; 1 where it is not given", "1"),
         Option("dtype", "TYPE", f"of weights and values: {', '.join(DTYPES)}", DTYPES[0]),
     ]
@@ -82,13 +89,44 @@ def inputs(words: Sequence[str]) -> Inputs | None:
     return named.get("", named)
 
 
-def _shape(text: str, word: str) -> Shape:
+def layer_inputs(words: Sequence[str]) -> dict[str, Shape]:
+    """The shapes of --input where a size may be `?`; those without a name are numbered."""
+    named: dict[str, Shape] = {}
+    for word in words:
+        name, sign, text = word.rpartition("=")
+        if not sign:
+            name = "input" if not named else f"input{len(named) + 1}"
+        elif not (name.isidentifier() and name.isascii()):
+            raise UsageError(f"--input: {name!r} is no name", "as in --input skip=64x56x56")
+        if name in named:
+            raise UsageError(f"--input gives {name} twice")
+        named[name] = _shape(text, word, unknown=True)
+    return named
+
+
+def sizes(word: str) -> list[int | None]:
+    """The sizes of --output: one for all axes, or one for each, ? for any."""
+    found: list[int | None] = []
+    for part in word.replace("×", "x").split("x"):
+        part = part.strip()
+        if part == "?":
+            found.append(None)
+        elif part.isdecimal() and part.isascii() and len(part) < 10 and int(part) > 0:
+            found.append(int(part))
+        else:
+            raise UsageError(f"--output takes sizes, as 7, 7x7 or 7x?, not {word!r}")
+    return found
+
+
+def _shape(text: str, word: str, *, unknown: bool = False) -> Shape:
     sizes: list[int | str] = []
     for part in text.replace("×", "x").replace(",", "x").split("x"):
         part = part.strip(" []()")
         if part.isdecimal() and part.isascii() and int(part) > 0 and len(part) < 20:
             sizes.append(int(part))
-        elif part.isidentifier() and part.isascii() and part.isupper():
+        elif (part.isidentifier() and part.isascii() and part.isupper()) or (
+            unknown and part == "?"
+        ):
             sizes.append(part)
         else:
             raise UsageError(

@@ -469,7 +469,10 @@ class Evaluator:
             if argument.name in named:
                 value = named.pop(argument.name)
             elif position < len(positional):
-                value = positional.pop(position)
+                value, *behind = positional[position:]
+                del positional[position:]
+                names = [a.name for a in cls.arguments[position + 1 :]]
+                named.update(zip(names, behind, strict=False))
             else:
                 raise Fault(
                     f"{cls.name()} needs {argument.name}",

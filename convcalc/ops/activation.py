@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Literal
 
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.explanation import Explanation
     from convcalc.ops.memory import Stored, Tape
 
 INPLACE_DOC = "overwrite what flows in"
@@ -348,6 +349,10 @@ class GLU(Op):
             Window(2, dilation=size // 2) if number == at else Window(1)
             for number, size in enumerate(shape[2:], 2)
         ]
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        at = resolve_axis(self, "dim", len(shapes[0]))
+        told.size(at, f"{{{told.axes[at - 1]}}}/2")
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.GLU(self.dim)

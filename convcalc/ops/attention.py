@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from convcalc.integers import Size
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.explanation import Explanation
     from convcalc.ops.memory import Stored, Tape
 
 
@@ -102,6 +103,10 @@ class Tokens(Op):
         n, features, *spatial = x.shape
         return tape.permute(tape.reshape(x, (n, features, product(spatial))), (0, 2, 1))
 
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        told.size(1, "·".join(f"{{{letter}}}" for letter in told.letters))
+        told.size(2, "{C}", note="as it flows in")
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Tokens()
 
@@ -166,6 +171,11 @@ class TokensToImage(Op):
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return tape.reshape(tape.permute(inputs[0], (0, 2, 1)), tape.output)
 
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        told.size(1, "{E}", note="as it flows in")
+        for number, size in enumerate(shapes[1][2:], 2):
+            told.size(number, "{that of like}", {"that of like": size})
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.TokensToImage()
 
@@ -203,6 +213,9 @@ class ClassToken(_OnTokens):
         x, token = inputs[0], tape.weights[0]
         each = tape.view(token, (x.shape[0], *token.shape[1:]), None, SAME)
         return tape.concatenate([each, x], tape.output)
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        told.size(1, "{L} + 1")
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.ClassToken(shapes[0][2])
@@ -250,6 +263,9 @@ class TakeToken(_OnTokens):
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return tape.select(inputs[0], 1)
 
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        told.size(1, "{E}", note="as it flows in")
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.TakeToken(self.index)
 
@@ -272,6 +288,9 @@ class MeanTokens(_OnTokens):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return tape.mean(inputs[0], tape.output)
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        told.size(1, "{E}", note="as it flows in")
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.MeanTokens()
@@ -434,6 +453,10 @@ class MultiheadAttention(_OnTokens):
             mixed = flash_attention(tape, query, key, value)
         rows = tape.reshape(tape.permute(mixed, (0, 2, 1, 3)), x.shape)
         return tape.linear(rows, *tape.weights[half:])
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        note = "four projections; queries by keys, and weights by values"
+        told.macs("4·{L}·{E}·{E} + 2·{L}·{L}·{E}", note=note)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.SelfAttention(shapes[0][2], self.num_heads, self.dropout, self.bias)
@@ -598,6 +621,13 @@ class WindowAttention(Op):
         tape.drop(*conditions, windows)
         return hidden
 
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        height, width = self.window_size
+        places = "⌈{H}/{h}⌉·{h}·⌈{W}/{w}⌉·{w}"
+        note = "places in whole windows; four projections; queries by keys, and weights by values"
+        values = {"h": height, "w": width}
+        told.macs(f"{places}·(4·{{C}}·{{C}} + 2·{{h}}·{{w}}·{{C}})", values, note)
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.WindowAttention(shapes[0][1], **self.given())
 
@@ -696,6 +726,12 @@ class RelativePositionAttention(Op):
         joined = tape.reshape(out, (n, *counts, *window, channels))
         back = [order.index(axis) for axis in range(6)]
         return tape.reshape(tape.permute(joined, back), x.shape)
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        height, width = self.window_size
+        note = "four projections; queries by keys, and weights by values"
+        values = {"h": height, "w": width}
+        told.macs("{H}·{W}·(4·{C}·{C} + 2·{h}·{w}·{C})", values, note)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.RelativePositionAttention(

@@ -1,8 +1,9 @@
 """The contract of a layer: one class holds everything that convcalc knows of it.
 
 An op's class holds, in this order: what it is and its source (docstring); its arguments; its
-output; the conditions under which it is valid; its weights and buffers; its MACs; its windows; how
-PyTorch builds it. To add a layer is to add one class (and one row of test cases); it registers
+output; the conditions under which it is valid; its weights and buffers; its MACs; its windows; what
+it keeps in memory; the rules behind its figures, for people; how PyTorch builds it. To add a layer
+is to add one class (and one row of test cases); it registers
 itself under its name. Read this file and one similar op.
 
 Every rule is straight-line arithmetic on sizes (`+ - * //`, `ceil_div`, `minimum`, `maximum`): it
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Literal
 
     from convcalc.integers import Size
+    from convcalc.ops.explanation import Explanation
     from convcalc.ops.memory import Stored, Tape
 
     Shape = tuple[Size, ...]
@@ -363,6 +365,13 @@ class Op:
         layouts: those of the inputs, as `Node.layout` has them.
         """
         return ()
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        """The rules behind its figures, for people. See `convcalc.ops.explanation`.
+
+        As it stands here: nothing; sizes are then derived from the windows, parameters from the
+        weights.
+        """
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         """The PyTorch module; called with shapes of ints.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from convcalc.integers import Size
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.explanation import Explanation
     from convcalc.ops.memory import Tape
 
 #: Which maps of S2 each of the 16 maps of C3 reads: LeCun et al. 1998, table I, by column.
@@ -167,6 +168,15 @@ class ConnectionTableConv2d(Op):
         if not self.bias:
             return out
         return tape.add(out, tape.reshape(tape.weights[1], (len(self.rows), 1, 1)))
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        kernel, values = told.kernel(self.kernel_size)
+        values |= {"rows": len(self.rows), "connections": self.connections}
+        told.size(1, "{rows}", values, "one map for each row of the table")
+        told.windows(self.windows(*shapes))
+        weight = f"{kernel}·{{connections}}"
+        told.params(f"{weight} + {{rows}}" if self.bias else weight, values)
+        told.macs(f"{told.outputs()}·{weight}", values)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.ConnectionTableConv2d(
@@ -356,6 +366,10 @@ class MaxUnpool2d(Op):
         places = tape.new(x.shape, "indices", width=INT64)
         strides = tape.suggested(x, tape.output)
         return tape.kernel(tape.output, x, saves=[places], strides=strides, copies=True)
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        for axis, size in enumerate(shapes[1][2:], 2):
+            told.size(axis, "{that of like}", {"that of like": size})
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.MaxUnpool2dLike(self.kernel_size, self.stride, self.padding)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from convcalc.integers import Size
     from convcalc.ops.base import Shape
+    from convcalc.ops.explanation import Explanation
     from convcalc.ops.memory import Tape
 
 
@@ -51,6 +52,13 @@ def tf_same_padding(size: Size, reach: Size, stride: Size) -> tuple[Size, Size]:
     """
     total = maximum((ceil_div(size, stride) - 1) * stride + reach - size, 0)
     return total // 2, total - total // 2
+
+
+def explain_tf_same(told: Explanation, strides: Sequence[Size]) -> None:
+    """⌈H/S⌉ along each axis."""
+    names, values = told.each("S", strides)
+    for axis, (name, letter) in enumerate(zip(names, told.letters, strict=True), 2):
+        told.size(axis, f"⌈{{{letter}}}/{{{name}}}⌉", values)
 
 
 def padded_shape(shape: Shape, before: Sequence[Size], after: Sequence[Size]) -> Shape:
@@ -198,6 +206,19 @@ class _Convolution(Op):
             return tape.kernel(shape, x, saves=[x], name="padded input")
         return x if shape == x.shape else tape.padded(x, shape)
 
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        told.size(1, "{K}", note="one map for each kernel")
+        if self.padding == "tf_same":
+            explain_tf_same(told, self.stride)
+        else:
+            told.windows(self.windows(*shapes))
+        kernel, values = told.kernel(self.kernel_size)
+        values["G"] = self.groups
+        one_group = isinstance(self.groups, int) and self.groups == 1
+        weight = f"{kernel}·{{C}}" if one_group else f"{kernel}·({{C}}/{{G}})"
+        told.params(f"{weight}·{{K}} + {{K}}" if self.bias else f"{weight}·{{K}}", values)
+        told.macs(f"{told.outputs()}·{{K}}·{weight}", values)
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         tf_same = self.padding == "tf_same"
         return getattr(nn, f"{self.name()}{'Same' if tf_same else ''}")(
@@ -341,6 +362,32 @@ class _TransposedConvolution(Op):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return convolved(tape, inputs[0])
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        told.size(1, "{K}", note="one map for each kernel")
+        axes = [
+            told.each(*pair)
+            for pair in (
+                ("F", self.kernel_size),
+                ("S", self.stride),
+                ("P", self.padding),
+                ("d", self.dilation),
+                ("o", self.output_padding),
+            )
+        ]
+        values = {name: value for _, known in axes for name, value in known.items()}
+        for axis, letter in enumerate(told.letters):
+            f, s, p, d, o = (names[axis] for names, _ in axes)
+            form = f"({{{letter}}} − 1)·{{{s}}} − 2·{{{p}}} + {{{d}}}·({{{f}}} − 1) + {{{o}}} + 1"
+            told.size(axis + 2, form, values)
+        kernel, known = told.kernel(self.kernel_size)
+        values |= {**known, "G": self.groups}
+        one_group = isinstance(self.groups, int) and self.groups == 1
+        weight = f"{kernel}·{{K}}" if one_group else f"{kernel}·({{K}}/{{G}})"
+        told.params(f"{weight}·{{C}} + {{K}}" if self.bias else f"{weight}·{{C}}", values)
+        inputs = "·".join(f"{{{letter}}}" for letter in told.letters)
+        note = "each place that flows in multiplies one kernel"
+        told.macs(f"{inputs}·{{C}}·{weight}", values, note)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from convcalc.integers import Size
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.explanation import Explanation
     from convcalc.ops.memory import Stored, Tape
 
 
@@ -158,6 +159,10 @@ class Concat(_Join):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return tape.concatenate(inputs, tape.output)
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        values = {f"branch {i}": shape[self.dim] for i, shape in enumerate(shapes, 1)}
+        told.size(self.dim, " + ".join(f"{{{name}}}" for name in values), values)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Concat(self.dim)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.explanation import Explanation
     from convcalc.ops.memory import Stored, Tape
 
 
@@ -71,6 +72,14 @@ class Linear(Op):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return tape.linear(inputs[0], *tape.weights)
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        values = {"E": shapes[0][-1], "K": self.out_features}
+        told.size(len(output) - 1, "{K}", values)
+        told.params("{E}·{K} + {K}" if self.bias else "{E}·{K}", values)
+        places = shapes[0][1:-1]
+        values["places"] = places
+        told.macs("{places}·{E}·{K}" if places else "{E}·{K}", values)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Linear(shapes[0][-1], self.out_features, self.bias)

@@ -8,7 +8,13 @@ from convcalc.errors import LayerError
 from convcalc.integers import Size, ceil_div, minimum
 from convcalc.ops.arguments import count, flag, real, sizes
 from convcalc.ops.base import AXES, GLOBAL, Condition, Op, Window, rank_error
-from convcalc.ops.convolution import padded_shape, tf_same_padding, window_conditions, window_output
+from convcalc.ops.convolution import (
+    explain_tf_same,
+    padded_shape,
+    tf_same_padding,
+    window_conditions,
+    window_output,
+)
 from convcalc.ops.memory import INT64, OUTPUT
 
 TYPE_CHECKING = False
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.ops.base import Shape
+    from convcalc.ops.explanation import Explanation
     from convcalc.ops.memory import Stored, Tape
 
 
@@ -104,6 +111,20 @@ class _Pool(Op):
             )
             for size, axis in zip(self.output(*shapes)[2:], AXES[len(windows)], strict=True)
         ]
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        if self.padding == "tf_same":
+            explain_tf_same(told, self.step)
+        elif self.ceil_mode:
+            windows = self.windows(*shapes)
+            told.windows(windows, "up")
+            for axis, letter in enumerate(told.letters):
+                form, values = told.window(axis, windows, "up")
+                strides, _ = told.each("S", self.step)
+                pads, _ = told.each("P", self.padding)
+                start = f"⌈({{{letter}}} + {{{pads[axis]}}})/{{{strides[axis]}}}⌉"
+                note = "the last window starts before the padding at the end"
+                told.size(axis + 2, f"min({form}, {start})", values, note)
 
 
 def as_row(tape: Tape, x: Stored) -> Stored:
@@ -434,6 +455,11 @@ class _AdaptivePool(Op):
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return adaptive_average(tape, inputs[0])
 
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        for axis, wanted in enumerate(self.output_size, 2):
+            if wanted is not None:
+                told.size(axis, "{output_size}", {"output_size": wanted}, "whatever flows in")
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(self.output_size)
 
@@ -556,6 +582,9 @@ class DepthMaxPool(Op):
         groups = tape.reshape(x, (n, channels // k, k, *spatial))
         places = tape.new(tape.output, "indices", width=INT64)
         return tape.kernel(tape.output, groups, saves=[places])
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        told.size(1, "{C}/{F}", {"F": self.kernel_size})
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.DepthMaxPool(self.kernel_size)

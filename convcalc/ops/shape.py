@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.ops.base import Layout, Shape
+    from convcalc.ops.explanation import Explanation
     from convcalc.ops.memory import Stored, Tape
 
 
@@ -80,6 +81,12 @@ class Flatten(Op):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return tape.reshape(inputs[0], tape.output)
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        start, end = self._ends(len(shapes[0]))
+        told.size(start, "·".join(f"{{{name}}}" for name in told.axes[start - 1 : end]))
+        for number in range(start + 1, len(output)):
+            told.size(number, f"{{{told.axes[number + end - start - 1]}}}", note="as it flows in")
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Flatten(self.start_dim, self.end_dim)
@@ -127,6 +134,20 @@ class Unflatten(Op):
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return tape.reshape(inputs[0], tape.output)
 
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        at = resolve_axis(self, "dim", len(shapes[0]))
+        count = len(self.unflattened_size)
+        for number, size in enumerate(self.unflattened_size):
+            if self._is_rest(size):
+                others = tuple(s for s in self.unflattened_size if not self._is_rest(s))
+                form = f"{{{told.axes[at - 1]}}}"
+                form += "/({others})" if others else ""
+                told.size(at + number, form, {"others": others})
+            else:
+                told.size(at + number, "{unflattened_size}", {"unflattened_size": size})
+        for number in range(at + count, len(output)):
+            told.size(number, f"{{{told.axes[number - count]}}}", note="as it flows in")
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Unflatten(self.dim, self.unflattened_size)
 
@@ -160,6 +181,13 @@ class _Pad(Op):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return tape.padded(inputs[0], tape.output)
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        for number, (letter, window) in enumerate(
+            zip(told.letters, self.windows(*shapes), strict=True), 2
+        ):
+            values = {"before": window.before, "after": window.after}
+            told.size(number, f"{{{letter}}} + {{before}} + {{after}}", values)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(self.padding)
@@ -386,6 +414,10 @@ class CenterCrop(Op):
             x = tape.narrow(x, number, tape.output[number])
         return x
 
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        for number, size in enumerate(shapes[1][2:], 2):
+            told.size(number, "{that of like}", {"that of like": size})
+
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.CenterCrop()
 
@@ -418,6 +450,12 @@ class PixelShuffle(Op):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return tape.kernel(tape.output, inputs[0], strides=tape.suggested(inputs[0], tape.output))
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        values = {"r": self.upscale_factor}
+        told.size(1, "{C}/({r}·{r})", values)
+        for number, letter in enumerate(told.letters, 2):
+            told.size(number, f"{{{letter}}}·{{r}}", values)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.PixelShuffle(self.upscale_factor)
@@ -456,6 +494,12 @@ class PixelUnshuffle(Op):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return tape.kernel(tape.output, inputs[0], strides=tape.suggested(inputs[0], tape.output))
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        values = {"r": self.downscale_factor}
+        told.size(1, "{C}·{r}·{r}", values)
+        for number, letter in enumerate(told.letters, 2):
+            told.size(number, f"{{{letter}}}/{{r}}", values)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.PixelUnshuffle(self.downscale_factor)
@@ -522,6 +566,16 @@ class Unfold(Op):
         # aten/src/ATen/native/Im2Col.cpp, Col2Im.cpp.
         larger = maximum(inputs[0].bytes, product(tape.output) * tape.width)
         return tape.kernel(tape.output, inputs[0], makes=[Block(larger)], storage=larger)
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        kernel, values = told.kernel(self.kernel_size)
+        told.size(1, f"{{C}}·{kernel}", values)
+        forms = []
+        for number in range(2):
+            form, known = told.window(number, self.windows(*shapes))
+            forms.append(f"({form})")
+            values |= known
+        told.size(2, "·".join(forms), values, "one column for each window")
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Unfold(self.kernel_size, self.dilation, self.padding, self.stride)
@@ -640,6 +694,18 @@ class _Upsample(Op):
         if self.mode == "area":
             return adaptive_average(tape, x)
         return tape.kernel(tape.output, x, strides=tape.suggested(x, tape.output))
+
+    def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
+        for number, letter in enumerate(told.letters, 2):
+            if self.size is not None:
+                told.size(number, "{size}", {"size": output[number]}, "whatever flows in")
+                continue
+            factor = _each(self.scale_factor, len(output) - 2)[number - 2]
+            values = {"r": factor.numerator, "s": factor.denominator}
+            whole = isinstance(factor, int)
+            told.size(
+                number, f"{{{letter}}}·{{r}}" if whole else f"⌊{{{letter}}}·{{r}}/{{s}}⌋", values
+            )
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         factors = self.scale_factor

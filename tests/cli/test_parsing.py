@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -69,7 +70,7 @@ def test_an_option_that_may_stand_bare(line: str, file: str, symbolic: str | Non
 def test_every_example_is_plain(parser: Parser) -> None:
     """What people write most needs no click; were nothing plain, the test above would be empty."""
     for example in parser.examples:
-        words = example.partition(" > ")[0].split()[2:]
+        words = shlex.split(example.partition(" > ")[0])[2:]
         assert parser.plain(words) is not None
 
 

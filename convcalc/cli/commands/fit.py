@@ -93,16 +93,8 @@ def _budgets(found: Fit, amounts: dict[str, int | None]) -> list[Largest]:
 
 
 def _sizes(word: str) -> int | list[int | None]:
-    """The sizes of --output: one for all axes, or one for each, ? for any."""
-    sizes: list[int | None] = []
-    for part in word.replace("×", "x").split("x"):
-        part = part.strip()
-        if part == "?":
-            sizes.append(None)
-        elif part.isdecimal() and part.isascii() and len(part) < 10 and int(part) > 0:
-            sizes.append(int(part))
-        else:
-            raise UsageError(f"--output takes sizes, as 7, 7x7 or 7x?, not {word!r}")
+    """The sizes of --output; one alone is meant for all axes."""
+    sizes = options.sizes(word)
     only = sizes[0]
     return only if len(sizes) == 1 and only is not None else sizes
 

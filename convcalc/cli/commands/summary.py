@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json", "csv", "markdown", "latex", "python")
 
+EXPLAINED = ("table", "json", "markdown")
+
 
 def parser() -> Parser:
     return Parser(
@@ -28,6 +30,12 @@ def parser() -> Parser:
             "the report": [
                 Option("format", "FORMAT", ", ".join(FORMATS), FORMATS[0]),
                 options.symbolic_option(),
+                Option(
+                    "explain",
+                    "PATH",
+                    "how each figure comes about, rule by rule; of one layer or block alone",
+                    bare=True,
+                ),
                 Option("depth", "N", "levels of blocks to show"),
                 Option("all", "", "show every level, and fold nothing"),
                 Option("columns", "NAMES", f"of {', '.join(FIELDS)}; joined by commas"),
@@ -40,6 +48,7 @@ def parser() -> Parser:
             "convcalc summary vgg16",
             "convcalc summary resnet --variant resnet50 --depth 1",
             "convcalc summary alexnet --input 3x224x224 --batch 8",
+            "convcalc summary vgg16 --explain Conv[0]",
             "convcalc summary mobilenetv2 --set alpha=1.4 --format json",
             "convcalc summary unet --symbolic",
             "convcalc summary unet --symbolic base,classes --format python",
@@ -57,6 +66,8 @@ def run(values: Values) -> int:
         if not names:
             raise UsageError("--columns names no column", f"it takes {', '.join(FIELDS)}")
     depth = options.whole("--depth", values["depth"])
+    if values["explain"] is not None and format not in EXPLAINED:
+        raise UsageError(f"--explain takes --format {', '.join(EXPLAINED)}, not {format}")
     if depth is not None and values["all"]:
         raise UsageError("--all shows every level, so --depth has nothing to choose")
     shape, batch = options.inputs(values["input"]), options.batch(values["batch"])
@@ -64,8 +75,26 @@ def run(values: Values) -> int:
     document = options.read_document(values["file"])
     network = Network(document, values["variant"], settings)
     summary = network.summary(shape, batch, dtype, symbolic=options.symbolic(values["symbolic"]))
-    console.write(_report(summary, format, names, depth, values["all"]))
+    if values["explain"] is not None:
+        console.write(_explained(summary, values["explain"] or None, format))
+    else:
+        console.write(_report(summary, format, names, depth, values["all"]))
     return FAILED if values["strict"] and summary.failing_warnings else OK
+
+
+def _explained(summary: Summary, path: str | None, format: str) -> str:
+    """--explain, which nothing else here needs: it is loaded when it is asked for."""
+    from convcalc.analysis.explain import explain
+    from convcalc.report import explain as told
+
+    found = explain(summary, path)
+    if format == "json":
+        from convcalc.report import json
+
+        return json.text(told.network_dict(found))
+    if format == "markdown":
+        return told.network_markdown(found)
+    return told.network_text(found, width=console.width(), style=console.style())
 
 
 def _report(
