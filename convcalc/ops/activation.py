@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convcalc.errors import LayerError
+from convcalc.ops import strides as lay
 from convcalc.ops.arguments import axis, choice, count, flag, real
 from convcalc.ops.base import GLOBAL, Condition, Op, Tensor, Window
 from convcalc.ops.joins import axis_name, resolve_axis
@@ -104,7 +105,10 @@ class PReLU(_Activation):
         # Source: aten/src/ATen/native/Activation.cpp, _prelu_kernel_backward
         # computes both gradients in x's size, whichever is needed
         extra = x.bytes * (2 - x.needs - weight.needs)
-        return tape.kernel(x.shape, x, weight, saves=[x], makes=[FULL, FULL], extra=extra)
+        strides = lay.pointwise(x.shape, [(x.shape, x.strides)])
+        return tape.kernel(
+            x.shape, x, weight, saves=[x], makes=[FULL, FULL], extra=extra, strides=strides
+        )
 
 
 class RReLU(_Activation):

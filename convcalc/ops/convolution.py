@@ -431,6 +431,10 @@ class ConvTranspose3d(_TransposedConvolution):
     """
 
     spatial = 3
+    uncertain = (
+        "runs with oneDNN or without, by the processor, the dtype and the number of threads, and "
+        "allocates differently"
+    )
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         """Without oneDNN the output begins as a tensor like the input, and only its shape changes.

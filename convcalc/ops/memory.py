@@ -638,9 +638,14 @@ class Tape:
         return self.kernel(shape, x)
 
     def padded(self, x: Stored, shape: Shape) -> Stored:
-        """x with zeros around it; a copy as it lies where nothing is added."""
-        strides = x.strides if lay.same(shape, x.shape) else self.suggested(x, shape)
-        return self.kernel(shape, x, strides=strides, name="padded input")
+        """x with zeros around it; a copy as it lies where nothing is added.
+
+        Backward crops the gradient, and copies what is left as it lies there.
+        """
+        same = lay.same(shape, x.shape)
+        strides = x.strides if same else self.suggested(x, shape)
+        contiguous = not same and strides is None
+        return self.kernel(shape, x, strides=strides, contiguous=contiguous, name="padded input")
 
     def contiguous(self, x: Stored) -> Stored:
         """x itself where it is contiguous, else a copy."""

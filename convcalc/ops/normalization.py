@@ -371,8 +371,10 @@ class RMSNorm(_FeatureNorm):
             out, scaled = tape.multiply(out, weight), out
             tape.drop(scaled)
         tape.drop(x)
-        result = tape.cast(out, tape.width)
-        tape.drop(out, unless=result)
+        narrow = tape.cast(out, tape.width)
+        tape.drop(out, unless=narrow)
+        result = tape.contiguous(narrow)
+        tape.drop(narrow, unless=result)
         return result
 
     def build(self, nn: Any, *shapes: Shape) -> Any:

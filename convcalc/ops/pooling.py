@@ -243,7 +243,7 @@ class _AvgPool(_Pool):
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
         if self.padding != "tf_same":
-            return super().memory(tape, x)
+            return average(tape, x, tape.output)
         # The sum of each window is divided by how many of its places lie inside.
         inside = tape.new((1, 1, *x.shape[2:]), "places inside")
         pooled = self._padded_average(tape, x, tape.output)
