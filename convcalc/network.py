@@ -39,15 +39,20 @@ class Network:
     """One design, in one of its variants, with its vars set. Made by `load`.
 
     name, cite, file: of the design. variant: the one that was chosen, None where it has none.
-    variants: the names of all.
+    variants: the names of all. frozen: the words that were given to `freeze`.
     """
 
     def __init__(
-        self, document: Document, variant: str | None, values: Mapping[str, Override]
+        self,
+        document: Document,
+        variant: str | None,
+        values: Mapping[str, Override],
+        frozen: Sequence[str] = (),
     ) -> None:
         self.document = document
         self.variant = document.default if variant is None else variant
         self.values = dict(values)
+        self.frozen = tuple(frozen)
         self._graph: Graph | None = None
 
     @property
@@ -77,7 +82,13 @@ class Network:
         return self._graph
 
     def _build(self, input: Inputs | None) -> Graph:
-        return self.document.build(self.variant, self.values, input)
+        graph = self.document.build(self.variant, self.values, input)
+        if self.frozen:
+            from convcalc.language.freezing import freeze
+
+            for word in self.frozen:
+                freeze(graph, word)
+        return graph
 
     def flow(
         self, input: Inputs | None = None, batch: Size = 1, symbolic: bool | Iterable[str] = False
@@ -108,6 +119,20 @@ class Network:
             if name not in given
         }
         return flow(graph, opened, batch=symbol(_BATCH), names=names)
+
+    def freeze(self, *words: str) -> Network:
+        """The same network with layers frozen: their parameters do not train.
+
+        words: "layers.0-5" (of the top level, from 0), paths or their starts ("Bottleneck[0-2]"),
+            several with commas; besides those that the design freezes. "none" thaws all before it.
+
+        Figures and `to_torch` are then those of the frozen network. What names no layer raises
+        LayerError as soon as the network is built.
+        """
+        from convcalc.language.freezing import split
+
+        more = [word for text in words for word, _ in split(text)]
+        return Network(self.document, self.variant, self.values, (*self.frozen, *more))
 
     def summary(
         self,

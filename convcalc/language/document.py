@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from convcalc.errors import DesignError, Problem
+from convcalc.errors import DesignError, LayerError, Problem
 from convcalc.integers import Formula, symbol
 from convcalc.language.checks import (
     check_design,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.graph import Entry, Graph
+    from convcalc.language.steps import Word
 
     #: A value for a var: a text is an expression of the language ("1.4", "Basic", "[3, 4, 6, 3]").
     #: A formula leaves it open: see `Document.opened`.
@@ -205,7 +206,22 @@ class Document:
         shapes = self._inputs(evaluator, problems)
         if input is not None:
             self._replace_inputs(shapes, input, problems)
-        return Interpreter(self._design, self._text, evaluator, problems).run(shapes)
+        graph = Interpreter(self._design, self._text, evaluator, problems).run(shapes)
+        words = self._design.freeze
+        if variant is not None and variant.freeze is not None:
+            words = variant.freeze
+        if graph is not None and words:
+            self._freeze(graph, words, problems)
+        return None if problems else graph
+
+    def _freeze(self, graph: Graph, words: list[Word], problems: Problems) -> None:
+        from convcalc.language.freezing import freeze
+
+        for word, start, end in words:
+            try:
+                freeze(graph, word)
+            except LayerError as error:
+                problems.at(self._text, start, end, error.message, error.help)
 
     # ---------------------------------------------------------------- vars
 

@@ -43,7 +43,7 @@ from convcalc.language.steps import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from convcalc.language.steps import Join
+    from convcalc.language.steps import Join, Word
 
 VERSION = "1"
 # The name that a signature or a step defines.
@@ -63,6 +63,7 @@ TOP_LEVEL = (
     "layers",
     "aux",
     "outputs",
+    "freeze",
     "default",
     "variants",
     "expect",
@@ -229,6 +230,8 @@ class _Reader:
         if "outputs" in sections:
             design.outputs = self.named_bodies(*sections["outputs"], "boxes: head -> Conv2d(4, 1)")
         self.variants(sections, design)
+        if "freeze" in sections:
+            design.freeze = self.freeze(sections["freeze"][1])
         if "expect" in sections:
             design.expect = self.claims(sections["expect"][1], "expect", (*FIGURES, "output"))
         if "budget" in sections:
@@ -409,7 +412,9 @@ class _Reader:
         if isinstance(node, Scalar) and node.empty:
             return variant
         for name, value in self.entries(node, "a variant", f"{key.text}: {{width: 0.5}}"):
-            if name.text == "expect":
+            if name.text == "freeze":
+                variant.freeze = self.freeze(value)
+            elif name.text == "expect":
                 variant.expect = self.claims(value, "expect", (*FIGURES, "output"))
             elif name.text == "budget":
                 variant.budget = self.claims(value, "budget", FIGURES)
@@ -433,7 +438,7 @@ class _Reader:
 
     def unknown_var(self, key: Scalar, name: str, design: Design) -> None:
         def help() -> str:
-            known = ["expect", "budget", *design.vars]
+            known = ["freeze", "expect", "budget", *design.vars]
             return did_you_mean(name, known) or "define it under vars:"
 
         message = f"a variant sets vars, and there is no var {name!r}"
@@ -447,7 +452,24 @@ class _Reader:
                 found.append(Entry(name.text, name.start, name.end, body=body))
         return found
 
-    # ---------------------------------------------------------------- expect, budget
+    # ---------------------------------------------------------------- freeze, expect, budget
+
+    def freeze(self, node: Node) -> list[Word]:
+        """Words for layers, with commas between them, or a list of such."""
+        if isinstance(node, Sequence):
+            return [word for item in node.items for word in self.freeze(item)]
+        if isinstance(node, Broken):
+            return []
+        if not isinstance(node, Scalar) or node.empty:
+            kind = "empty" if isinstance(node, Scalar) else _kind(node)
+            help = "write freeze: layers.0-5, or the paths of layers and blocks"
+            self.report(node, f"freeze must name layers, and is {kind}", help)
+            return []
+        from convcalc.language.freezing import split
+
+        return [
+            (word, node.base + at, node.base + at + len(word)) for word, at in split(node.raw)
+        ]
 
     def claims(self, node: Node, what: str, allowed: Iterable[str]) -> list[Claim]:
         claims: list[Claim] = []

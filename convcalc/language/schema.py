@@ -72,6 +72,10 @@ def _top_level() -> Schema:
             "description": "Outputs for training alone, counted apart: aux1: i4a -> Aux.",
         },
         "outputs": {**_named(_ref("body")), "description": "Named outputs, if there are several."},
+        "freeze": {
+            **_ref("freeze"),
+            "description": "Layers whose parameters do not train: layers.0-5, or paths.",
+        },
         "default": {**text, "description": "The variant that is meant where none is named."},
         "variants": {
             "type": "object",
@@ -93,8 +97,9 @@ def _named(value: Schema) -> Schema:
 
 
 def _variant() -> Schema:
-    variant = _vars("(?!(expect|budget)$)")
-    variant["properties"] = {"expect": _ref("expect"), "budget": _ref("budget")}
+    own = ("freeze", "expect", "budget")
+    variant = _vars(f"(?!({'|'.join(own)})$)")
+    variant["properties"] = {name: _ref(name) for name in own}
     return variant
 
 
@@ -147,6 +152,12 @@ def _definitions() -> Schema:
             "anyOf": [
                 {"type": "array", "items": _ref("value")},
                 {"type": "object", "additionalProperties": {"type": "array"}},
+            ]
+        },
+        "freeze": {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "items": {"type": "string", "minLength": 1}},
             ]
         },
         "expect": _claims(tuple(FIGURES), output=True),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from convcalc.language.figures import Claim
 
     Join = Literal["add", "mul", "concat"]
+    #: A word of `freeze:`, and where it starts and ends.
+    Word = tuple[str, int, int]
 
 
 class Step:
@@ -179,13 +181,14 @@ class Entry:
 class Variant:
     """One entry of `variants`: what it overrides, and its own claims."""
 
-    __slots__ = ("budget", "definitions", "end", "expect", "name", "start")
+    __slots__ = ("budget", "definitions", "end", "expect", "freeze", "name", "start")
 
     def __init__(self, name: str, start: int, end: int) -> None:
         self.name = name
         self.start = start
         self.end = end
         self.definitions: dict[str, Definition] = {}
+        self.freeze: list[Word] | None = None  # None: what stands at the top
         self.expect: list[Claim] = []
         self.budget: list[Claim] = []
 
@@ -200,6 +203,7 @@ class Design:
         "cite",
         "default",
         "expect",
+        "freeze",
         "inputs",
         "layers",
         "lost",
@@ -231,5 +235,6 @@ class Design:
         self.lost = False
         self.variants: dict[str, Variant] = {}
         self.default: str | None = None
+        self.freeze: list[Word] = []
         self.expect: list[Claim] = []
         self.budget: list[Claim] = []
