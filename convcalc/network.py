@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from convcalc.analysis.diff import Diff
     from convcalc.analysis.explain import Explained
     from convcalc.analysis.fit import Fit
+    from convcalc.analysis.memory import Memory
     from convcalc.graph import Flow, Graph
     from convcalc.integers import Formula, Names, Size
     from convcalc.language.document import Override
@@ -28,8 +29,28 @@ if TYPE_CHECKING:
     #: One sample's shape, channels first, without the batch: (3, 224, 224), (3, "H", "W").
     InputShape = Sequence[int | str]
     Inputs = InputShape | Mapping[str, InputShape]
-    Figure = Literal["params", "buffers", "macs", "aux_params", "aux_macs", "weights_bytes"]
-    LayerFigure = Literal["params", "buffers", "macs", "output_bytes", "weights_bytes"]
+    Figure = Literal[
+        "params",
+        "trainable_params",
+        "buffers",
+        "macs",
+        "aux_params",
+        "aux_macs",
+        "weights_bytes",
+        "volumes",
+        "allocated_bytes",
+        "saved_bytes",
+        "gradients_bytes",
+    ]
+    LayerFigure = Literal[
+        "params",
+        "buffers",
+        "macs",
+        "output_bytes",
+        "weights_bytes",
+        "allocated_bytes",
+        "saved_bytes",
+    ]
 
 _BATCH = "N"
 _LETTERS = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
@@ -141,6 +162,10 @@ class Network:
         dtype: str = "float32",
         *,
         symbolic: bool | Iterable[str] = False,
+        device: str = "cpu",
+        optimizer: str = "none",
+        foreach: bool | None = None,
+        weight_decay: bool = False,
     ) -> Summary:
         """Every layer's figures and the totals.
 
@@ -152,6 +177,10 @@ class Network:
             inputs that are given. Figures are then ints where they do not depend on them, and
             formulas (`convcalc.integers.Formula`) where they do. Names of vars are left open
             besides, each a whole number of at least 1: symbolic=["classes"].
+        device: "cpu" or "cuda": whose kernels' memory is told.
+        optimizer: of the step whose peak is told: "none", "sgd", "momentum" (SGD with it), "adam",
+            "adamw". foreach: it steps through lists of tensors; None: as PyTorch does, on a GPU.
+            weight_decay: it is not 0.
 
         Raises DesignError where the design is wrong, or does not accept the input; or where a var
         cannot be left open, because it decides the structure or is no such number.
@@ -159,7 +188,34 @@ class Network:
         if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
             raise ConvcalcError(f"batch is a whole number of at least 1, not {batch!r}")
         sizes = self.flow(input, batch, symbolic)
-        return summarize(sizes, dtype, file=self.file, variant=self.variant)
+        return summarize(
+            sizes,
+            dtype,
+            file=self.file,
+            variant=self.variant,
+            device=device,
+            optimizer=optimizer,
+            foreach=foreach,
+            weight_decay=weight_decay,
+        )
+
+    def memory(
+        self,
+        input: Inputs | None = None,
+        batch: int = 1,
+        dtype: str = "float32",
+        *,
+        symbolic: bool = False,
+        device: str = "cpu",
+    ) -> Memory:
+        """Memory to the byte: of each layer, in sums, and over a pass; arguments as `summary`.
+
+        net.memory(batch=8).saved                       # kept for backward
+        net.memory().inference().peak                   # most that lives at once, and .path: where
+        net.memory().training("adam").moments           # a timeline
+        net.freeze("layers.0-5").memory().gradients     # of the rest
+        """
+        return self.summary(input, batch, dtype, symbolic=symbolic, device=device).memory
 
     def formula(
         self,
@@ -247,8 +303,28 @@ class Network:
         return f"Network({self.name!r}{variant})"
 
 
-_TOTALS = ("params", "buffers", "macs", "aux_params", "aux_macs", "weights_bytes")
-_OF_LAYERS = ("params", "buffers", "macs", "output_bytes", "weights_bytes")
+_TOTALS = (
+    "params",
+    "trainable_params",
+    "buffers",
+    "macs",
+    "aux_params",
+    "aux_macs",
+    "weights_bytes",
+    "volumes",
+    "allocated_bytes",
+    "saved_bytes",
+    "gradients_bytes",
+)
+_OF_LAYERS = (
+    "params",
+    "buffers",
+    "macs",
+    "output_bytes",
+    "weights_bytes",
+    "allocated_bytes",
+    "saved_bytes",
+)
 
 
 def _opened(name: str, entries: Sequence[int | str], graph: Graph) -> list[Size]:

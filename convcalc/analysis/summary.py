@@ -1,9 +1,8 @@
 """Every layer's figures and the network's totals, from a graph with sizes flowing through it.
 
 All figures count elements or bytes as they are named, for the whole batch, by the conventions of
-`MACS_CONVENTION`. They are ints, or formulas where sizes are open.
-
-DESIGN's report also has memory and receptive fields: their keys appear with the figures themselves.
+`MACS_CONVENTION`. They are ints, or formulas where sizes are open. Memory and receptive fields are
+computed where they are asked for.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
     from typing import Any
 
+    from convcalc.analysis.memory import Course, LayerMemory, Memory, Training
     from convcalc.analysis.receptive import Field, ReceptiveFields
     from convcalc.errors import Place, Problem
     from convcalc.graph import Facts, Flow, Graph, Node
@@ -84,7 +84,8 @@ class Layer:
     params, buffers: elements. macs: multiply-accumulates. output: batch first. output_bytes: of the
     output tensor. weights_bytes: of its parameters and buffers. dropped: for each spatial axis of
     its (first) input, how many rows no output reads; None where that cannot be told. aux: it serves
-    only outputs that exist in training, and is not in the totals.
+    only outputs that exist in training, and is not in the totals. frozen: its parameters do not
+    train.
     """
 
     __slots__ = ("_figures", "_summary", "node")
@@ -120,6 +121,29 @@ class Layer:
     @property
     def aux(self) -> bool:
         return self.node.aux
+
+    @property
+    def frozen(self) -> bool:
+        return self.node.frozen
+
+    @property
+    def trainable_params(self) -> Size:
+        return 0 if self.node.frozen else self._figures.params
+
+    @property
+    def memory(self) -> LayerMemory:
+        """What it allocates, and what it is the first to keep for backward, with names."""
+        return self._summary.memory.layers[self.node.index]
+
+    @property
+    def allocated_bytes(self) -> Size:
+        """What it newly allocates and returns: 0 for a view, and in place."""
+        return self.memory.allocated
+
+    @property
+    def saved_bytes(self) -> Size:
+        """What it is the first to keep for backward; parameters and buffers never count."""
+        return self.memory.saved
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -213,10 +237,12 @@ class Totals:
     """The network's figures; layers that serve aux outputs alone are counted apart.
 
     params, trainable_params, buffers, aux_params: elements. macs, aux_macs: multiply-accumulates of
-    the whole batch. weights_bytes: parameters and buffers.
+    the whole batch. weights_bytes: parameters and buffers. Memory, above these, by the definitions
+    of `convcalc.analysis.memory`: see the properties.
     """
 
     __slots__ = (
+        "_summary",
         "aux_macs",
         "aux_params",
         "buffers",
@@ -226,17 +252,71 @@ class Totals:
         "weights_bytes",
     )
 
-    def __init__(self, main: dict[Figures, int], aux: dict[Figures, int]) -> None:
+    def __init__(self, main: dict[Figures, int], aux: dict[Figures, int], summary: Summary) -> None:
+        self._summary = summary
         self.params: Size = _sum(main, "params")
-        # Nothing in a design freezes a weight, so all parameters are trained.
-        self.trainable_params: Size = self.params
+        frozen = [layer.params for layer in summary.layers if layer.frozen and not layer.aux]
+        self.trainable_params: Size = self.params - total(frozen) if frozen else self.params
         self.buffers: Size = _sum(main, "buffers")
         self.aux_params: Size = _sum(aux, "params")
         self.macs: Size = _sum(main, "macs")
         self.aux_macs: Size = _sum(aux, "macs")
         self.weights_bytes: Size = _sum(main, "weights_bytes")
 
+    @property
+    def volumes(self) -> Size:
+        """Values of the input and of each layer's output, as lectures list them.
+
+        Without layers that can work in place (ReLU and its like, dropout), without views.
+        """
+        summary = self._summary
+        sizes = [product(shape) for shape in summary.inputs.values()]
+        for layer in summary.layers:
+            if layer.aux or any(argument.name == "inplace" for argument in layer.op.arguments):
+                continue
+            allocated = layer.allocated_bytes
+            if not isinstance(allocated, int) or allocated:
+                sizes.append(product(layer.output))
+        return total(sizes)
+
+    @property
+    def allocated_bytes(self) -> Size:
+        """What a forward pass would hold if nothing were freed; without layers of aux outputs."""
+        return self._summary.memory.allocated
+
+    @property
+    def saved_bytes(self) -> Size:
+        """What is kept for backward; aux outputs take part in training."""
+        return self._summary.memory.saved
+
+    @property
+    def gradients_bytes(self) -> Size:
+        """The gradients of the parameters that train."""
+        return self._summary.memory.gradients
+
+    @property
+    def inference_peak_bytes(self) -> int | None:
+        """The most that lives in a forward pass without gradients; None where a size is open."""
+        course = self._summary.inference
+        return None if course is None else course.peak
+
+    @property
+    def training_peak_bytes(self) -> int | None:
+        """The most that lives in a step of training, the optimizer's state included.
+
+        None where a size is open, or a layer cannot train: `Summary.no_training_peak` says why.
+        """
+        course = self._summary.training
+        return None if course is None else course.peak
+
+    @property
+    def optimizer_bytes(self) -> int | None:
+        """What the optimizer keeps between steps; None as for `training_peak_bytes`."""
+        course = self._summary.training
+        return None if course is None else course.state
+
     def as_dict(self) -> dict[str, Size]:
+        """The counts; memory is computed where it is asked for."""
         names = (
             "params",
             "trainable_params",
@@ -263,6 +343,7 @@ class Summary:
     totals: a `Totals`. inputs, outputs, aux_outputs: name → shape, batch first.
     warnings: what is worth a second look, each a `Problem` of severity "warning".
     name, file, variant: of the design, where it has them.
+    device, optimizer, foreach, weight_decay: of the step whose peak is told.
     """
 
     def __init__(
@@ -272,6 +353,10 @@ class Summary:
         *,
         file: str | None = None,
         variant: str | None = None,
+        device: str = "cpu",
+        optimizer: str = "none",
+        foreach: bool | None = None,
+        weight_decay: bool = False,
     ) -> None:
         self.graph: Graph = flow.graph
         self.flow = flow
@@ -279,6 +364,10 @@ class Summary:
         self.name = flow.graph.name
         self.file = file
         self.variant = variant
+        self.device = device
+        self.optimizer = optimizer
+        self.foreach = device.startswith("cuda") if foreach is None else foreach
+        self.weight_decay = weight_decay
         self.batch: Size = flow.batch
         self.inputs: dict[str, Shape] = flow.inputs
         self.outputs = {name: flow.shapes[i] for name, i in flow.graph.outputs.items()}
@@ -298,10 +387,47 @@ class Summary:
             counts = aux if node.aux else main
             counts[figures] = counts.get(figures, 0) + 1
             self.layers.append(Layer(node, figures, self))
-        self.totals = Totals(main, aux)
+        self.totals = Totals(main, aux, self)
         self._by_path: dict[str, Layer] | None = None
         self._warnings: tuple[Problem, ...] | None = None
         self._fields: ReceptiveFields | None = None
+        self._memory: Memory | None = None
+        self._training: Training | None = None
+
+    @property
+    def memory(self) -> Memory:
+        """Memory to the byte: of each layer, in sums, and over passes."""
+        if self._memory is None:
+            from convcalc.analysis.memory import Memory
+
+            self._memory = Memory(self.flow, self.dtype, device=self.device)
+        return self._memory
+
+    @property
+    def no_peak(self) -> str | None:
+        """Why there are no peaks: a size is open."""
+        if self.flow.names is None:
+            return None
+        return "a peak is told where every size is a number; here some are open"
+
+    @property
+    def no_training_peak(self) -> str | None:
+        """Why there is none of training: a size is open, or a layer cannot train at this size."""
+        return self.no_peak or self.memory.untrainable
+
+    @property
+    def inference(self) -> Course | None:
+        """A forward pass without gradients, in evaluation mode; None: `no_peak` says why."""
+        return None if self.no_peak else self.memory.inference()
+
+    @property
+    def training(self) -> Training | None:
+        """A step of training with this optimizer; None: `no_training_peak` says why."""
+        if self._training is None and self.no_training_peak is None:
+            self._training = self.memory.training(
+                self.optimizer, foreach=self.foreach, weight_decay=self.weight_decay
+            )
+        return self._training
 
     @property
     def receptive_fields(self) -> ReceptiveFields:
@@ -361,12 +487,34 @@ def _formulas(known: Iterable[Figures], formula: type[Formula]) -> Iterable[Form
 
 
 def summarize(
-    flow: Flow, dtype: str = "float32", *, file: str | None = None, variant: str | None = None
+    flow: Flow,
+    dtype: str = "float32",
+    *,
+    file: str | None = None,
+    variant: str | None = None,
+    device: str = "cpu",
+    optimizer: str = "none",
+    foreach: bool | None = None,
+    weight_decay: bool = False,
 ) -> Summary:
     """The figures of a network with sizes flowing through it (`convcalc.graph.flow`).
 
-    dtype: of values and weights, one of `DTYPES`; raises ConvcalcError for another.
+    dtype: of values and weights, one of `DTYPES`; raises ConvcalcError for another. The rest: as
+    `Memory` and its `training` take it.
     """
     if dtype not in DTYPES:
         raise ConvcalcError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
-    return Summary(flow, dtype, file=file, variant=variant)
+    if optimizer != "none":
+        from convcalc.analysis.optimizers import known_optimizer
+
+        known_optimizer(optimizer)
+    return Summary(
+        flow,
+        dtype,
+        file=file,
+        variant=variant,
+        device=device,
+        optimizer=optimizer,
+        foreach=foreach,
+        weight_decay=weight_decay,
+    )

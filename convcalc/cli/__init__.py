@@ -51,9 +51,9 @@ def command(name: str) -> ModuleType:
         near = closest(name, COMMANDS)
         hint = f"did you mean {near}?" if near else f"the commands are {', '.join(COMMANDS)}"
         raise UsageError(f"convcalc has no command {name!r}", hint)
-    from importlib import import_module
-
-    return import_module(f"convcalc.cli.commands.{name}")
+    path = f"convcalc.cli.commands.{name}"
+    __import__(path)  # importlib would import a millisecond more
+    return sys.modules[path]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

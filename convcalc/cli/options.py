@@ -13,11 +13,16 @@ from convcalc.network import read
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
+    from convcalc.cli.parser import Values
     from convcalc.network import Inputs
 
     Shape = tuple[int | str, ...]
 
+#: As `convcalc.analysis.optimizers` has them, which the commonest way does without.
+OPTIMIZERS = ("none", "sgd", "momentum", "adam", "adamw")
+DEVICES = ("cpu", "cuda")
 FILE = ("FILE", "a YAML file, the name of a network of the zoo, or - for stdin")
 
 
@@ -48,6 +53,51 @@ def run_options() -> list[Option]:
         Option("batch", "N", "number of samples; 1 where it is not given", "1"),
         Option("dtype", "TYPE", f"of weights and values: {', '.join(DTYPES)}", DTYPES[0]),
     ]
+
+
+FREEZE = Option(
+    "freeze",
+    "LAYERS",
+    "layers whose parameters do not train: layers.0-5 for the first of the top level, or paths, as "
+    "Bottleneck[0-2]; none thaws all; may be repeated",
+    repeated=True,
+)
+
+
+def memory_options() -> list[Option]:
+    """Of the step of training whose peak is told."""
+    return [
+        Option("optimizer", "NAME", ", ".join(OPTIMIZERS), OPTIMIZERS[0]),
+        Option("foreach", "", "the optimizer steps through lists of tensors, as on a GPU"),
+        Option("no-foreach", "", "tensor by tensor, as PyTorch does on the CPU"),
+        Option("weight-decay", "", "the optimizer has a weight decay"),
+        Option("kernels", "DEVICE", f"whose memory is told: {', '.join(DEVICES)}", DEVICES[0]),
+    ]
+
+
+def memory(values: Values) -> dict[str, Any]:
+    """The values of `memory_options`, as `Network.summary` takes them."""
+    if values["foreach"] and values["no-foreach"]:
+        raise UsageError("--foreach and --no-foreach cannot both be", "leave one of them out")
+    foreach = values["foreach"] or (False if values["no-foreach"] else None)
+    return {
+        "device": choice("--kernels", values["kernels"], DEVICES),
+        "optimizer": choice("--optimizer", values["optimizer"], OPTIMIZERS),
+        "foreach": foreach,
+        "weight_decay": values["weight-decay"],
+    }
+
+
+def frozen(words: Sequence[str]) -> list[str]:
+    """The words of --freeze."""
+    if not words:
+        return []
+    from convcalc.language.freezing import split
+
+    found = [word for text in words for word, _ in split(text)]
+    if not found:
+        raise UsageError("--freeze names no layer", "as in --freeze layers.0-5")
+    return found
 
 
 def read_document(file: str) -> Document:

@@ -19,7 +19,6 @@ from convcalc.language.expressions import (
     yaml_boolean,
 )
 from convcalc.language.faults import Fault, Help, did_you_mean
-from convcalc.language.foreign import argument_help, layer_help
 from convcalc.language.steps import Block, Definition
 from convcalc.language.values import BlockLayer, Builtin, Family, OpLayer, is_layer, kind, show
 from convcalc.ops.base import REGISTRY, Op
@@ -40,6 +39,8 @@ def unknown_name(expr: Name, known: Callable[[], list[str]]) -> Fault:
     name = expr.name
     message = f"there is no {'layer or block' if name[0].isupper() else 'value'} {name!r}"
     boolean = yaml_boolean(name)
+    from convcalc.language.foreign import layer_help
+
     help: Help = layer_help(name)
     if boolean is not None and help is None:
         help = f"write {boolean}: there are true and false"
@@ -168,6 +169,8 @@ def _unknown_argument(
     callee: Block | Definition | type[Op], label: str, name: str, start: int, end: int
 ) -> Fault:
     def help() -> str:
+        from convcalc.language.foreign import argument_help
+
         names = [known for known, _ in _names(callee)]
         foreign = None
         if isinstance(callee, type):

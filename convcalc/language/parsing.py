@@ -467,9 +467,7 @@ class _Reader:
             return []
         from convcalc.language.freezing import split
 
-        return [
-            (word, node.base + at, node.base + at + len(word)) for word, at in split(node.raw)
-        ]
+        return [(word, node.base + at, node.base + at + len(word)) for word, at in split(node.raw)]
 
     def claims(self, node: Node, what: str, allowed: Iterable[str]) -> list[Claim]:
         claims: list[Claim] = []

@@ -142,11 +142,11 @@ def decode(data: bytes, name: str) -> Text:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _no_text(f"{name!r} is UTF-16", "save it as UTF-8")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         if b"\0" in data:
             raise _no_text(f"{name!r} is a binary file, not YAML") from None
-        before = Text(name, data[: error.start].decode("utf-8-sig", "replace"))
+        before = Text(name, data[: error.start].decode(errors="replace").removeprefix("\ufeff"))
         raise DesignError(
             [
                 Problem(

@@ -112,6 +112,13 @@ def _aux(entry: Entry, summary: Summary) -> str:
     return "aux" if entry.aux else ""
 
 
+def _frozen(entry: Entry, summary: Summary) -> str:
+    params, trainable = entry.figure("params"), entry.figure("trainable_params")
+    if params == trainable:
+        return ""
+    return "frozen" if isinstance(trainable, int) and trainable == 0 else "in part"
+
+
 def _line(entry: Entry, summary: Summary) -> str:
     return str(entry.line or "")
 
@@ -127,6 +134,10 @@ FIELDS = {
         Field("buffers", "buffers", "elements of tensors that are not learned", _figure("buffers")),
         Field("macs", "MACs", "multiply-accumulates, of the whole batch", _figure("macs")),
         Field("bytes", "output bytes", "of the whole batch", _figure("output_bytes")),
+        Field(
+            "allocated", "allocated", "bytes that are new in forward", _figure("allocated_bytes")
+        ),
+        Field("saved", "saved", "bytes first kept for backward here", _figure("saved_bytes")),
         Field("weights", "weight bytes", "of parameters and buffers", _figure("weights_bytes")),
         Field("field", "field", "receptive field: input rows and columns an output sees", _field),
         Field("jump", "jump", "input rows and columns from one output to the next", _jump),
@@ -134,9 +145,12 @@ FIELDS = {
         Field("params-share", "of params", "share of the parameters, with a bar", _share("params")),
         Field("macs-share", "of MACs", "share of the MACs, with a bar", _share("macs")),
         Field("aux", "aux", "whether only outputs of training are served", _aux, False),
+        Field("frozen", "frozen", "whether its parameters do not train", _frozen, False),
         Field("line", "line", "line of the file", _line),
     )
 }
+#: Those of memory: with them, layers that keep different things are not folded into one line.
+MEMORY = ("allocated", "saved")
 DEFAULT = ("layer", "output", "params", "macs")
 #: Where there is room for more: on a terminal at least `WIDE_FROM` columns wide.
 WIDE = ("layer", "output", "field", "params", "params-share", "macs", "macs-share")

@@ -52,6 +52,8 @@ _CELLS: dict[str, tuple[str, Cell]] = {
     "macs": ("macs", lambda layer, _: layer.macs),
     "macs-share": ("macs_share", _share("macs")),
     "bytes": ("output_bytes", lambda layer, _: layer.output_bytes),
+    "allocated": ("allocated_bytes", lambda layer, _: layer.allocated_bytes),
+    "saved": ("saved_bytes", lambda layer, _: layer.saved_bytes),
     "weights": ("weights_bytes", lambda layer, _: layer.weights_bytes),
     "field": (
         "receptive_field",
@@ -60,6 +62,7 @@ _CELLS: dict[str, tuple[str, Cell]] = {
     "jump": ("jump", lambda layer, _: _sizes(layer.jump)),
     "dropped": ("dropped", lambda layer, _: _sizes(layer.dropped)),
     "aux": ("aux", lambda layer, _: str(layer.aux).lower()),
+    "frozen": ("frozen", lambda layer, _: str(layer.frozen).lower()),
 }
 _DEFAULT = (
     "path",
@@ -71,11 +74,14 @@ _DEFAULT = (
     "buffers",
     "macs",
     "bytes",
+    "allocated",
+    "saved",
     "weights",
     "field",
     "jump",
     "dropped",
     "aux",
+    "frozen",
 )
 
 

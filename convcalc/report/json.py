@@ -52,9 +52,32 @@ def summary_dict(report: Summary) -> dict[str, Any]:
     definitions = report.definitions()
     if definitions:
         result["sizes"] = {name: plain(size) for name, size in definitions.items()}
-    result["totals"] = {name: plain(size) for name, size in report.totals.as_dict().items()}
+    result["memory"] = {
+        "device": report.device,
+        "optimizer": report.optimizer,
+        "foreach": report.foreach,
+        "weight_decay": report.weight_decay,
+    }
+    result["totals"] = _totals(report)
     result["warnings"] = [problem(warning) for warning in report.warnings]
     return result
+
+
+def _totals(report: Summary) -> dict[str, Any]:
+    """A peak that there is none of is null, and what stands at its place says why."""
+    totals = report.totals
+    figures = {name: plain(size) for name, size in totals.as_dict().items()}
+    for name in ("volumes", "allocated_bytes", "saved_bytes", "gradients_bytes"):
+        figures[name] = plain(getattr(totals, name))
+    figures["optimizer_bytes"] = totals.optimizer_bytes
+    for name, course, missing in (
+        ("inference", report.inference, report.no_peak),
+        ("training", report.training, report.no_training_peak),
+    ):
+        figures[f"{name}_peak_bytes"] = course and course.peak
+        where = {"phase": course.phase, "path": course.path} if course else {"reason": missing}
+        figures[f"{name}_peak_at"] = where
+    return figures
 
 
 def _layers(report: Summary) -> Iterator[dict[str, Any]]:
@@ -71,8 +94,11 @@ def _layers(report: Summary) -> Iterator[dict[str, Any]]:
             "line": layer.line,
             "inputs": list(layer.inputs),
             **shared[1],
+            "allocated_bytes": plain(layer.allocated_bytes),
+            "saved_bytes": plain(layer.saved_bytes),
             **_fields(layer, several=len(report.inputs) > 1),
             "aux": layer.aux,
+            "frozen": layer.frozen,
         }
 
 
@@ -91,11 +117,12 @@ def _figures(layer: Layer) -> dict[str, Any]:
 
 def _fields(layer: Layer, *, several: bool) -> dict[str, Any]:
     """Receptive fields, one entry an axis of the input; of each input where there are several."""
+    axes = layer.fields
     figures: dict[str, Any] = {
-        "receptive_field": list(layer.receptive_field),
-        "global": list(layer.is_global),
-        "jump": plain(layer.jump),
-        "offset": plain(layer.offset),
+        "receptive_field": [field.size for field in axes],
+        "global": [field.is_global for field in axes],
+        "jump": [plain(field.jump) for field in axes],
+        "offset": [plain(field.offset) for field in axes],
     }
     if several:
         figures["receptive_fields"] = {
@@ -123,6 +150,8 @@ def shapes(named: Mapping[str, Iterable[Any]]) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A value in JSON's own types: formulas as text, tuples as lists, 3/2 as 1.5, 1/3 as text."""
+    if value.__class__ is int:
+        return value
     if isinstance(value, Formula):
         return str(value)
     if isinstance(value, (tuple, list)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from convcalc.report import memory
+from convcalc.report.grid import Column
 from convcalc.report.table import View, warning_lines
 
 TYPE_CHECKING = False
@@ -9,7 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from convcalc.analysis.summary import Summary
-    from convcalc.report.grid import Column
+
+_MEMORY = [
+    Column("memory"),
+    Column("size", right=True),
+    Column("bytes", right=True),
+    Column("what it counts"),
+]
 
 
 def summary(
@@ -37,6 +45,9 @@ def summary(
     formulas = [f"    {line}" for line in view.formulas()]  # as code
     lines += [*formulas, ""] if formulas else []
     lines += view.notes()
+    told = [(name, *memory.shown(size), about) for name, size, about in memory.lines(report)]
+    if told:
+        lines += ["", memory.title(report), "", *table(_MEMORY, told)]
     lines += warning_lines(report)
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcalc.analysis.summary import MACS_CONVENTION
-from convcalc.report import columns, numbers, tree
+from convcalc.report import columns, memory, numbers, tree
 from convcalc.report.grid import PLAIN, RULE, Row, draw
 from convcalc.report.sums import equation
 
@@ -20,8 +20,17 @@ if TYPE_CHECKING:
 #: A table that nobody has asked the depth of is as deep as these many lines allow.
 FITTING = 60
 # A column → the attribute of `Totals` that stands below it.
-_TOTALS = {"params": "params", "buffers": "buffers", "macs": "macs", "weights": "weights_bytes"}
+_TOTALS = {
+    "params": "params",
+    "buffers": "buffers",
+    "macs": "macs",
+    "weights": "weights_bytes",
+    "allocated": "allocated_bytes",
+    "saved": "saved_bytes",
+}
 _BELOW = "below"
+# What a figure counts stands beside it, if there are so many columns left for it.
+_LEAST_ABOUT = 20
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -52,8 +61,28 @@ def render(
     lines += ["", *formulas, ""] if formulas else [""]
     for line in view.notes():
         lines += (style(part, "dim") for part in wrapped(line, width))
+    lines += memory_lines(summary, width, style)
     lines += warning_lines(summary, width, style)
     return "\n".join(lines)
+
+
+def memory_lines(summary: Summary, width: int | None = None, style: Style = PLAIN) -> Iterator[str]:
+    """The totals of memory, each with what it counts."""
+    rows = [(name, *memory.shown(size), about) for name, size, about in memory.lines(summary)]
+    if not rows:
+        return
+    yield ""
+    yield from (style(part, "dim") for part in wrapped(memory.title(summary), width))
+    names, units, sizes = (max(len(row[i]) for row in rows) for i in range(3))
+    for name, unit, exact, about in rows:
+        head = f"  {name:<{names}}  {unit:>{units}}  {exact:>{sizes}}  "
+        indent = " " * len(head)
+        first, *rest = wrapped(head + about, width, indent)
+        least = max(_LEAST_ABOUT, *map(len, about.split()))
+        if width is not None and width - len(head) < least:
+            first, *rest = head.rstrip(), *wrapped(f"    {about}", width, "    ")
+        yield first[: len(head)] + style(first[len(head) :], "dim")
+        yield from (style(part, "dim") for part in rest)
 
 
 def wrapped(line: str, width: int | None, indent: str = "") -> list[str]:
@@ -87,8 +116,11 @@ class View:
         if names is None:
             wide = width is not None and width >= columns.WIDE_FROM and not summary.flow.names
             names = columns.WIDE if wide else columns.DEFAULT
+            if any(layer.frozen and layer.figures.params for layer in summary.layers):
+                names = (*names, "frozen")
         self.fields: list[Field] = columns.chosen(names)
-        root = tree.build(summary, fold=not everything)
+        remembers = any(field.name in columns.MEMORY for field in self.fields)
+        root = tree.build(summary, fold=not everything, memory=remembers)
         self.main = [entry for entry in root.children if not entry.aux]
         self.aux = [entry for entry in root.children if entry.aux]
         counts = tree.depths(root)
@@ -160,8 +192,20 @@ class View:
         """The convention, and everything that the table does not show."""
         totals = self.summary.totals
         yield f"{MACS_CONVENTION}."
-        if isinstance(totals.weights_bytes, int):
+        if self.summary.no_peak and isinstance(totals.weights_bytes, int):
             yield f"Parameters and buffers take {numbers.memory(totals.weights_bytes)}."
+        if any(field.name in columns.MEMORY for field in self.fields):
+            yield (
+                "Allocated: bytes that a layer newly allocates and returns; saved: those that it "
+                "is the first to keep for backward."
+            )
+            if self.summary.no_peak:
+                yield f"No peaks: {self.summary.no_peak}."
+        if totals.params is not totals.trainable_params:
+            yield (
+                f"Trainable: {numbers.count(totals.trainable_params)} params; frozen: "
+                f"{numbers.count(totals.params - totals.trainable_params)}."
+            )
         if self.aux:
             yield (
                 f"Below the total, training-only outputs, counted apart: "

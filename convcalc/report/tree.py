@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convcalc.analysis.summary import Figures, Layer, Summary
+    from convcalc.analysis.summary import Layer, Summary
     from convcalc.graph import Scope
     from convcalc.integers import Size
     from convcalc.ops.base import Shape
@@ -114,8 +114,11 @@ class Line:
         self.open = open  # its children are shown below it
 
 
-def build(summary: Summary, *, fold: bool = True) -> Entry:
-    """The tree of all layers; its root is the network."""
+def build(summary: Summary, *, fold: bool = True, memory: bool = False) -> Entry:
+    """The tree of all layers; its root is the network.
+
+    memory: only what also allocates and keeps the same is identical.
+    """
     root = Entry(summary.name, "network")
     groups: dict[Scope, Entry] = {summary.graph.root: root}
 
@@ -131,24 +134,28 @@ def build(summary: Summary, *, fold: bool = True) -> Entry:
 
     for layer in summary.layers:
         group(layer.node.scope).children.append(Entry("", "layer", layer))
-    _Tidier(fold).tidy(root)
+    _Tidier(fold, memory).tidy(root)
     return root
 
 
 class _Tidier:
     """Folds copies, takes away groups that say nothing, and labels the rest."""
 
-    def __init__(self, fold: bool) -> None:
+    def __init__(self, fold: bool, memory: bool) -> None:
         self.fold = fold
+        self.memory = memory
         self._signatures: dict[object, int] = {}
-        self._known: dict[Figures, tuple[str, int]] = {}
+        self._known: dict[tuple[object, ...], tuple[str, int]] = {}
 
     def tidy(self, entry: Entry) -> None:
         if entry.layer is not None:
-            figures = entry.layer.figures
-            known = self._known.get(figures)
+            layer = entry.layer
+            key: tuple[object, ...] = (layer.figures, layer.frozen)
+            if self.memory:
+                key = (*key, layer.allocated_bytes, layer.saved_bytes)
+            known = self._known.get(key)
             if known is None:
-                known = self._known[figures] = self._leaf(entry.layer)
+                known = self._known[key] = self._leaf(layer, key[1:])
             entry.label, entry.signature = known
             return
         children: list[Entry] = []
@@ -171,10 +178,10 @@ class _Tidier:
         parts = [part for c in entry.children for part in (c.label, c.count, c.signature)]
         entry.signature = self._sign(entry.label, *parts)
 
-    def _leaf(self, layer: Layer) -> tuple[str, int]:
+    def _leaf(self, layer: Layer, more: tuple[object, ...]) -> tuple[str, int]:
         """How a layer is written, and its signature: arguments, shapes and so all figures."""
         label = str(layer.op)
-        return label, self._sign(label, *layer.input_shapes, layer.output)
+        return label, self._sign(label, *layer.input_shapes, layer.output, *more)
 
     def _sign(self, *parts: object) -> int:
         """A number for these parts: equal numbers mean equal parts."""

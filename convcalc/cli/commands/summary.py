@@ -26,7 +26,8 @@ def parser() -> Parser:
         "look. Reads the design alone: PyTorch is not needed.",
         argument=options.FILE,
         groups={
-            "the design": options.design_options(),
+            "the design": [*options.design_options(), options.FREEZE],
+            "memory": options.memory_options(),
             "the report": [
                 Option("format", "FORMAT", ", ".join(FORMATS), FORMATS[0]),
                 options.symbolic_option(),
@@ -73,8 +74,10 @@ def run(values: Values) -> int:
     shape, batch = options.inputs(values["input"]), options.batch(values["batch"])
     dtype, settings = options.dtype(values["dtype"]), options.assignments(values["set"])
     document = options.read_document(values["file"])
-    network = Network(document, values["variant"], settings)
-    summary = network.summary(shape, batch, dtype, symbolic=options.symbolic(values["symbolic"]))
+    network = Network(document, values["variant"], settings, options.frozen(values["freeze"]))
+    summary = network.summary(
+        shape, batch, dtype, symbolic=options.symbolic(values["symbolic"]), **options.memory(values)
+    )
     if values["explain"] is not None:
         console.write(_explained(summary, values["explain"] or None, format))
     else:
