@@ -102,8 +102,9 @@ class Network:
             self._graph = self._build(None)
         return self._graph
 
-    def _build(self, input: Inputs | None) -> Graph:
-        graph = self.document.build(self.variant, self.values, input)
+    def _build(self, input: Inputs | None, values: Mapping[str, Override] | None = None) -> Graph:
+        given = self.values if values is None else values
+        graph = self.document.build(self.variant, given, input)
         if self.frozen:
             from convcalc.language.freezing import freeze
 
@@ -125,7 +126,7 @@ class Network:
         if isinstance(symbolic, bool):
             return self.graph if input is None else self._build(input)
         values = self.document.opened(symbolic, self.variant, self.values)
-        return self.document.build(self.variant, values, input)
+        return self._build(input, values)
 
     @staticmethod
     def _symbolic_flow(graph: Graph, input: Inputs | None, names: Names | None = None) -> Flow:
