@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
+    from typing import Any
 
 OK = 0
 FAILED = 1
@@ -63,9 +64,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A process so short makes little garbage. Looking for it while it works and, of everything that
     # was loaded, when it ends would cost `summary` a fifth of its time.
     gc.disable()
+    _import_yaml()
     code = _guarded(sys.argv[1:])
     gc.freeze()
     return code
+
+
+class _Pattern:
+    """A regular expression that is compiled when it is first used."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._arguments = arguments
+
+    def __getattr__(self, name: str) -> Any:
+        import re
+
+        return getattr(re.compile(*self._arguments), name)
+
+
+def _import_yaml() -> None:
+    """Import PyYAML without the regular expressions that it compiles meanwhile.
+
+    They are for its parser in Python and for types that convcalc leaves alone. One has all of
+    Unicode in it: together they take half as long as the interpreter takes to start. Only the
+    process of a command line does this, before it has a second thread.
+    """
+    import re
+
+    compile = re.compile
+    re.compile = _Pattern  # type: ignore[assignment]  # for the time of one import
+    try:
+        import yaml  # noqa: F401  # for those who import it next
+    except ImportError:
+        pass  # whoever needs it tells of it
+    finally:
+        re.compile = compile
 
 
 def _guarded(words: list[str]) -> int:

@@ -63,3 +63,34 @@ def test_the_group_loads_no_command() -> None:
 def test_importing_the_library_costs_next_to_nothing() -> None:
     modules = loaded("import sys, convcalc; print(*sorted(sys.modules))")
     assert [m for m in modules if m.startswith("convcalc")] == ["convcalc", "convcalc._version"]
+
+
+YAML = """
+import re, sys
+compile = re.compile
+from convcalc.cli import _import_yaml
+_import_yaml()
+assert re.compile is compile
+import yaml
+yaml.CSafeLoader = None
+found = yaml.load("[2024-01-31, 1.5, 0x10, yes, ~, text]", Loader=yaml.SafeLoader)
+assert found[1:] == [1.5, 16, True, None, "text"] and found[0].year == 2024, found
+try:
+    yaml.load("a\\x00b", Loader=yaml.SafeLoader)
+except yaml.reader.ReaderError:
+    print("works")
+"""
+
+
+def test_yaml_works_as_ever_after_it_was_imported_lazily() -> None:
+    assert loaded(YAML) == ["works"]
+
+
+def test_without_yaml_a_command_line_says_so() -> None:
+    code = "import sys; sys.modules['yaml'] = None; sys.argv = ['convcalc', 'summary', 'vgg16']\n"
+    code += "from convcalc.cli import main; print(main())"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert process.stdout == "2\n" and "yaml" in process.stderr
+    assert "Traceback" not in process.stderr
