@@ -76,7 +76,7 @@ def _compared(flow: Flow, device: torch.device, dtype: str, notes: list[str]) ->
         return [Comparison("build", error.path, "builds", error.reason)]
     except (RuntimeError, MemoryError) as error:  # what does not fit after all, a lost device
         return [Comparison("run", None, "runs", reason(error))]
-    return comparisons + compare_fields(flow)
+    return comparisons + compare_fields(flow, notes)
 
 
 def _device_name(device: torch.device) -> str:

@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 
 #: So many rows of gradients are taken at once, over all outputs asked for.
 AT_ONCE = 1 << 18
-#: So many values all layers together keep meanwhile: half a gibibyte of them.
-KEPT = 1 << 26
+#: So many values all layers together keep meanwhile: a quarter of a gibibyte of them.
+KEPT = 1 << 25
+#: So many values are computed at most for the gradients along one axis, about half a minute of work
+#: (HRNet, the largest of the zoo, takes nearly as many): a chain of n layers takes n³ of them. Where
+#: there would be more, fewer layers are measured.
+MOST = 3 << 29
 #: Where fields recur after more outputs than this, only two neighbours are asked for.
 MAX_TURNS = 64
 #: Of fields that recur sooner, two rounds are asked for; of others, a few outputs.
@@ -67,6 +71,8 @@ class Copy:
         self.source = list(graph.inputs).index(input)
         self.axis = axis
         self.axes = len(graph.inputs[input]) - 1
+        #: Whether a layer that was run reads a whole axis.
+        self.gathers = False
 
     def length(self, index: int) -> int | None:
         """How many places a node's value has along the axis; None where it has no such axis."""
@@ -138,7 +144,9 @@ class Copy:
                     source = value.requires_grad_()  # the rest is linear in it
             else:
                 flowing = [values[i] for i in node.inputs]
-                value = thin(self._place(node, local, fill), *flowing)
+                place = self._place(node, local, fill)
+                value = thin(place, *flowing)
+                self.gathers = self.gathers or place.gathered
                 if fill:
                     value = (value != 0).to(value.dtype)
                 elif value.requires_grad and changes(node.op):
@@ -238,14 +246,18 @@ class Measured:
         return middle.numerator if middle.denominator == 1 else middle
 
 
-def compare_fields(flow: Flow) -> list[Comparison]:
+def compare_fields(flow: Flow, notes: list[str] | None = None) -> list[Comparison]:
     """Every layer's receptive field as computed beside what gradients say of it.
 
     Figures "receptive_field", "jump", "offset" and "global", each a list with one entry an axis; of
     the input where there are several, the figure names it: "receptive_field of left". Entries that
     cannot be told are left out. A pool or resize to a fixed size grows with the input, so that the
     ratio of sizes, of which its field depends, stays as near as their rounding lets it.
+
+    Of a network so deep that the gradients of each layer would take minutes, layers evenly spaced
+    are measured, the last among them; `notes` is told how many.
     """
+    left_out: set[int] = set()
     comparisons: list[Comparison] = []
     graph = flow.graph
     several = len(graph.inputs) > 1
@@ -259,7 +271,7 @@ def compare_fields(flow: Flow) -> list[Comparison]:
         for axis in range(axes):
             key = _along(flow, name, axis)
             if key not in known:
-                known[key] = _axis(flow, name, axis)
+                known[key] = _axis(flow, name, axis, left_out)
             for index, (field, seen) in known[key].items():
                 computed.setdefault(index, [None] * axes)[axis] = field
                 measured.setdefault(index, [None] * axes)[axis] = seen
@@ -267,6 +279,12 @@ def compare_fields(flow: Flow) -> list[Comparison]:
             path = graph.nodes[index].path
             suffix = f" of {name}" if several else ""
             comparisons += _compared(path, suffix, computed[index], measured[index])
+    if left_out and notes is not None:
+        every = len(graph.layers)
+        notes.append(
+            f"receptive fields of {len(left_out):,} of {every:,} layers were not measured: their "
+            "gradients would take too long; those of layers evenly spaced between were"
+        )
     return comparisons
 
 
@@ -293,13 +311,16 @@ def _along(flow: Flow, name: str, axis: int) -> tuple[Any, ...]:
     return tuple(seen)
 
 
-def _axis(flow: Flow, name: str, axis: int) -> dict[int, tuple[Field, Measured]]:
+def _axis(
+    flow: Flow, name: str, axis: int, left_out: set[int]
+) -> dict[int, tuple[Field, Measured]]:
     """For each layer that depends on an input the field along an axis, computed and measured.
 
     Left out are fields that cannot be told, and maps that stay too small at any size of the input
-    for an output without padding.
+    for an output without padding; and layers beyond what MOST allows, which are added to left_out.
     """
     graph = flow.graph
+    room = MOST
     results: dict[int, tuple[Field, Measured]] = {}
     todo = {node.index for node in graph.layers}
     for factor in FACTORS:
@@ -315,6 +336,10 @@ def _axis(flow: Flow, name: str, axis: int) -> dict[int, tuple[Field, Measured]]
         fields = fields_of(graph, shapes, windows)
         copy = Copy(graph, ops, shapes, name, axis)
         asked = _questions(copy, fields, name, todo)
+        dropped, cost = _affordable(copy, asked, room)
+        room -= cost
+        todo -= dropped
+        left_out |= dropped
         for index, seen in _answers(copy, asked).items():
             results[index] = (seen.field, seen)
             todo.discard(index)
@@ -363,6 +388,42 @@ def _questions(
     return asked
 
 
+def _affordable(
+    copy: Copy, asked: dict[int, tuple[Field, list[int]]], room: int
+) -> tuple[set[int], int]:
+    """Take out of what is asked so many layers, evenly, that the rest costs no more than `room`.
+
+    Returns those, and what the rest costs: values computed on the way from each output back.
+    """
+    length = copy.length(copy.source)
+    assert length is not None
+    costs: dict[int, int] = {}
+    known: set[tuple[int, int]] = set()
+    before = [0]  # how many layers do anything up to a node
+    for node in copy.graph.nodes:
+        before.append(before[-1] + (node.op is not None and changes(node.op)))
+    for index, (_, outputs) in asked.items():
+        source = copy.same_as(index)
+        new = {(source, output) for output in outputs} - known
+        known |= new
+        costs[index] = len(new) * before[source + 1] * length
+    total = sum(costs.values())
+    if total <= room:
+        return set(), total
+    # Layers in order, a share room/total of them: each whose number takes that share further. At
+    # least the last is kept.
+    order = sorted(asked)
+    kept = {
+        index
+        for number, index in enumerate(order, 1)
+        if number * room // total > (number - 1) * room // total
+    } or {order[-1]}
+    dropped = set(order) - kept
+    for index in dropped:
+        del asked[index]
+    return dropped, sum(costs[index] for index in kept)
+
+
 def round_of(field: Field) -> int:
     """How many outputs make a round of turns, as far as they are asked for."""
     return field.turns if field.turns <= MAX_TURNS else 1
@@ -398,7 +459,9 @@ def _answers(copy: Copy, asked: Mapping[int, tuple[Field, list[int]]]) -> dict[i
         index: next(([r] for r in several if local[r] is not None), several)
         for index, several in requests.items()
     }
-    whole = copy.rows([r for several in telling.values() for r in several], local=False)
+    whole = local
+    if copy.gathers:  # else there are local paths alone
+        whole = copy.rows([r for several in telling.values() for r in several], local=False)
     length = copy.length(copy.source)
     assert length is not None
     found = {}

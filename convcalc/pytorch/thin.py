@@ -32,10 +32,21 @@ class Place:
 
     along: the length of the output along the axis; None where it has no such axis.
     local: leave out what reads a whole axis. fill: what lies past the ends.
-    on_map: what flows in has this axis.
+    on_map: what flows in has this axis. gathered: the layer has read a whole axis.
     """
 
-    __slots__ = ("along", "axis", "fill", "layout", "local", "on_map", "op", "output", "shapes")
+    __slots__ = (
+        "along",
+        "axis",
+        "fill",
+        "gathered",
+        "layout",
+        "local",
+        "on_map",
+        "op",
+        "output",
+        "shapes",
+    )
 
     def __init__(
         self,
@@ -56,6 +67,7 @@ class Place:
         self.layout = layout
         self.local = local
         self.fill = fill
+        self.gathered = False
         self.on_map = len(shapes[0]) == axes + 2 and layout != "tokens"
         self.along = output[2 + axis] if len(output) == axes + 2 and layout != "tokens" else None
 
@@ -69,6 +81,7 @@ class Place:
 
     def whole(self, x: Tensor) -> Tensor:
         """Every output reads the whole axis."""
+        self.gathered = True
         mean = x.mean(-1, keepdim=True)
         if self.local:
             mean = torch.zeros_like(mean)

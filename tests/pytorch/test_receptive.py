@@ -220,9 +220,9 @@ def test_axes_that_look_alike_are_measured_once(monkeypatch: pytest.MonkeyPatch)
     axes: list[int] = []
     true = measuring._axis
 
-    def counted(sizes: Any, name: str, axis: int) -> Any:
+    def counted(sizes: Any, name: str, axis: int, left_out: set[int]) -> Any:
         axes.append(axis)
-        return true(sizes, name, axis)
+        return true(sizes, name, axis, left_out)
 
     monkeypatch.setattr(measuring, "_axis", counted)
     compare_fields(flow(small()))
@@ -230,6 +230,23 @@ def test_axes_that_look_alike_are_measured_once(monkeypatch: pytest.MonkeyPatch)
     axes.clear()
     compare_fields(flow(chain(layer("Conv2d", 2, (3, 5)), shape=(1, 32, 32))))
     assert axes == [0, 1]
+
+
+def test_of_a_very_deep_network_layers_evenly_spaced_are_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graph = chain(*[layer("Conv2d", 1, 3, padding=1)] * 40, shape=(1, 32, 32))
+    notes: list[str] = []
+    every = compare_fields(flow(graph), notes)
+    assert len({c.path for c in every}) == 40
+    assert not notes
+    monkeypatch.setattr(measuring, "MOST", 100_000)
+    some = compare_fields(flow(graph), notes)
+    measured = {c.path for c in some}
+    assert 5 < len(measured) < 40
+    (note,) = notes
+    assert note.startswith(f"receptive fields of {40 - len(measured)} of 40 layers were not")
+    assert all(c.ok for c in some)
 
 
 def test_several_inputs_are_told_by_name() -> None:
