@@ -214,18 +214,28 @@ class _Artist:
     def _sized_like(self, at: int) -> int:
         """A layer that takes its size from an earlier value."""
         rank, layout = len(self.shapes[at]), self.values[at].layout
-        names = [n for n, op in REGISTRY.items() if op.likes]
+        names = [n for n, op in REGISTRY.items() if op.takes_likes]
         if self.random.random() < 0.95:
-            fits = {"CenterCrop": rank > 2, "MaxUnpool2d": rank == 4, "TokensToImage": False}
+            fits = {
+                "CenterCrop": rank > 2,
+                "MaxUnpool2d": rank == 4,
+                "TokensToImage": False,
+                "Upsample": rank > 2,
+            }
             names = [n for n in names if fits.get(n, True) and layout == "channels"] or ["Identity"]
         name = self.random.choice(names)
-        if not REGISTRY[name].likes:
+        if not REGISTRY[name].takes_likes:
             return self._layer(name, at)
         if name == "MaxUnpool2d" and rank == 4:
             kernel = self.random.choice(("2", "3, stride=2", "(2, 1)", "3, padding=1"))
             return self._layer(name, self._layer("MaxPool2d", at, text=kernel), at, text=kernel)
-        same = [i for i, shape in enumerate(self.shapes) if len(shape) == len(self.shapes[at])]
-        return self._layer(name, at, self.random.choice(same))
+        same = [i for i, shape in enumerate(self.shapes) if len(shape) == rank]
+        text = None
+        if name == "Upsample":
+            smooth = {3: "linear", 4: "bilinear", 5: "trilinear"}.get(rank, "nearest")
+            mode = self.random.choice(("nearest", "nearest_exact", "area", smooth))
+            text = f"mode={mode}, like=true"
+        return self._layer(name, at, self.random.choice(same), text=text)
 
     def _gate(self, at: int) -> int:
         """Squeeze and excitation."""

@@ -411,7 +411,7 @@ class Evaluator:
         positional = [handlers[a.__class__](a, scope) for a in expr.positional]
         named = {k.name: handlers[k.value.__class__](k.value, scope) for k in expr.named}
         likes: tuple[Value, ...] = ()
-        if cls.likes:
+        if cls.takes_likes:
             likes = self.take_likes(cls, expr, positional, named)
         values = (*positional, *named.values())
         # The types are in the key because 1 == true == 1.0, which are different arguments.
@@ -461,18 +461,17 @@ class Evaluator:
     def take_likes(
         self, cls: type[Op], expr: Call, positional: list[Any], named: dict[str, Any]
     ) -> tuple[Value, ...]:
-        """The named outputs among the arguments, taken out of them: they flow in."""
+        """The named outputs among the arguments, which flow in. The op learns that there is one."""
         found: list[Value] = []
-        for position, argument in reversed(list(enumerate(cls.arguments))):
+        for position, argument in enumerate(cls.arguments):
             if not isinstance(argument, Like):
                 continue
             if argument.name in named:
-                value = named.pop(argument.name)
+                value, named[argument.name] = named[argument.name], True
             elif position < len(positional):
-                value, *behind = positional[position:]
-                del positional[position:]
-                names = [a.name for a in cls.arguments[position + 1 :]]
-                named.update(zip(names, behind, strict=False))
+                value, positional[position] = positional[position], True
+            elif not argument.required:
+                continue
             else:
                 raise Fault(
                     f"{cls.name()} needs {argument.name}",
@@ -485,7 +484,7 @@ class Evaluator:
                 message = f"{argument.name} must be {argument.describe}, not {kind(value)}"
                 raise Fault(message, start, end)
             found.append(value)
-        return tuple(reversed(found))
+        return tuple(found)
 
 
 def _whole_lists(values: tuple[Any, ...]) -> bool:

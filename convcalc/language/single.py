@@ -248,7 +248,7 @@ def _called(text: Text, expr: Call, cls: type[Op], evaluator: _Evaluator) -> Sin
     handlers = evaluator.arguments
     positional = [handlers[a.__class__](a, scope) for a in expr.positional]
     named = {k.name: handlers[k.value.__class__](k.value, scope) for k in expr.named}
-    if cls.likes:
+    if cls.takes_likes:
         evaluator.take_likes(cls, expr, positional, named)
     evaluator.check(cls, expr)
     layer = SingleLayer(text, expr, cls, positional, named)

@@ -382,12 +382,18 @@ class Choice(Argument):
 
 
 class Like(Argument):
-    """A named output whose size is taken. It is no value of the op but a second input of it."""
+    """A named output whose size is taken. It is no value of the op but one more input of it; the
+    op holds True where it is given, and None where it need not be."""
 
     describe = "a named output, or input"
 
     def convert(self, value: Any, spatial: int) -> Any:
+        if value is True:
+            return True
         raise self.wrong(value)
+
+    def write(self, value: Any) -> str:
+        return "none" if value is None else self.name
 
     def schema(self, spatial: int) -> dict[str, Any]:
         return {"type": "string"}
@@ -452,5 +458,5 @@ def choice(*words: str, default: Any = REQUIRED, doc: str = "") -> Any:
     return Choice(words, default, doc)
 
 
-def like(*, doc: str = "") -> Any:
-    return Like(REQUIRED, doc)
+def like(default: Any = REQUIRED, *, doc: str = "") -> Any:
+    return Like(default, doc)

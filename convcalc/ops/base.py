@@ -172,9 +172,12 @@ class Op:
     #: (tokens and N×F), or any.
     layout: ClassVar[Literal["channels", "tokens", "features", "any"]] = "any"
     #: Number of values that flow in; 0: two or more.
-    inputs: ClassVar[int] = 1
-    #: How many of them, the last ones, give no more than their size: its `like` arguments.
-    likes: ClassVar[int] = 0
+    inputs: int = 1
+    #: How many of them, the last ones, give no more than their size: its `like` arguments. One that
+    #: may be left out counts in the ops that have it.
+    likes: int = 0
+    #: Whether there are such arguments, needed or not.
+    takes_likes: ClassVar[bool] = False
     #: What becomes of the places of a map: they stay ("kept"), are put in a row ("folded"), come
     #: back from there ("restored"), or their order is not followed any more ("lost").
     places: ClassVar[Literal["kept", "folded", "restored", "lost"]] = "kept"
@@ -190,7 +193,9 @@ class Op:
         if own:
             known = {a.name for a in own}
             cls.arguments = (*(a for a in cls.arguments if a.name not in known), *own)
-            cls.likes = sum(isinstance(a, Like) for a in cls.arguments)
+            likes = [a for a in cls.arguments if isinstance(a, Like)]
+            cls.likes = sum(a.required for a in likes)
+            cls.takes_likes = bool(likes)
         if not cls.__name__.startswith("_"):
             REGISTRY[cls.__name__] = cls
 
@@ -201,7 +206,7 @@ class Op:
         for argument in self.arguments:
             if argument.name in values:
                 setattr(self, argument.name, argument.convert(values[argument.name], axes))
-            elif isinstance(argument, Like):
+            elif isinstance(argument, Like) and argument.required:
                 continue  # it flows in
             elif argument.required:
                 raise LayerError(
@@ -290,7 +295,7 @@ class Op:
         axes = self.spatial or 1
         for argument in self.arguments:
             value = getattr(self, argument.name, None)
-            if isinstance(argument, Like):
+            if isinstance(argument, Like) and argument.required:
                 parts.append(argument.name)
             elif argument.required:
                 parts.append(argument.write(value))

@@ -33,7 +33,6 @@ from convcalc.ops.pooling import adaptive_average, adaptive_window, reduced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from convcalc.ops.base import Layout, Shape
@@ -368,6 +367,16 @@ class CircularPad3d(_CircularPad):
     spatial = 3
 
 
+def same_rank(op: Op, value: Shape, other: Shape) -> None:
+    """What flows in has as many axes as `like`; raises LayerError."""
+    if len(value) != len(other):
+        raise LayerError(
+            f"{op.name()}: what flows in is {rank_name(len(value) - 2)}, "
+            f"but like is {rank_name(len(other) - 2)}",
+            argument="like",
+        )
+
+
 class CenterCrop(Op):
     """The middle of N×C×…, as large as `like`: U-Net's crop of a skip connection.
 
@@ -384,12 +393,7 @@ class CenterCrop(Op):
     def check(self, *shapes: Shape) -> None:
         if not 3 <= len(shapes[0]) <= 5:
             raise rank_error(self, shapes[0], (1, 2, 3))
-        if len(shapes[0]) != len(shapes[1]):
-            raise LayerError(
-                f"CenterCrop: what flows in is {rank_name(len(shapes[0]) - 2)}, "
-                f"but like is {rank_name(len(shapes[1]) - 2)}",
-                argument="like",
-            )
+        same_rank(self, *shapes)
 
     def output(self, *shapes: Shape) -> Shape:
         return (*shapes[0][:2], *shapes[1][2:])
@@ -607,21 +611,28 @@ class _Upsample(Op):
     #: What a layer does that has no such argument.
     mode: Any = "nearest"
     align_corners: Any = False
+    like: Any = None
 
     def prepare(self) -> None:
-        if (self.size is None) == (self.scale_factor is None):
-            have = "neither is given" if self.size is None else "both are given"
+        given = [n for n in ("size", "scale_factor", "like") if getattr(self, n) is not None]
+        if len(given) != 1:
+            names = "size, scale_factor or like" if self.takes_likes else "size or scale_factor"
+            have = f"{' and '.join(given)} are given" if given else "none is given"
             raise LayerError(
-                f"{self.name()} takes size or scale_factor; {have}",
+                f"{self.name()} takes {names}; {have}",
                 f"write {self.name()}(scale_factor=2)",
-                argument="size",
+                argument=given[-1] if given else "size",
             )
+        if self.like:
+            self.inputs, self.likes = 2, 1
         if self.align_corners and not _MODES[self.mode][1]:
             raise LayerError(
                 f"align_corners has no meaning with mode={self.mode}", argument="align_corners"
             )
 
     def check(self, *shapes: Shape) -> None:
+        if self.like:
+            same_rank(self, *shapes)
         axes = len(shapes[0]) - 2
         ranks = _MODES[self.mode][0]
         if axes not in ranks:
@@ -638,7 +649,10 @@ class _Upsample(Op):
                     argument=name,
                 )
 
-    def _sizes(self, spatial: Sequence[Size]) -> list[Size]:
+    def _sizes(self, *shapes: Shape) -> list[Size]:
+        spatial = shapes[0][2:]
+        if self.like:
+            return list(shapes[1][2:])
         if self.size is not None:
             return list(_each(self.size, len(spatial)))
         return [
@@ -647,15 +661,14 @@ class _Upsample(Op):
         ]
 
     def output(self, *shapes: Shape) -> Shape:
-        n, channels, *spatial = shapes[0]
-        return (n, channels, *self._sizes(spatial))
+        return (*shapes[0][:2], *self._sizes(*shapes))
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
         return at_least_one(self.output(*shapes), self.name())
 
     def windows(self, *shapes: Shape) -> list[Window]:
         spatial = shapes[0][2:]
-        ratios = list(zip(spatial, self._sizes(spatial), strict=True))
+        ratios = list(zip(spatial, self._sizes(*shapes), strict=True))
         if self.mode == "area":
             return [adaptive_window(size, wanted) for size, wanted in ratios]
         if self.align_corners:
@@ -700,6 +713,9 @@ class _Upsample(Op):
             if self.size is not None:
                 told.size(number, "{size}", {"size": output[number]}, "whatever flows in")
                 continue
+            if self.like:
+                told.size(number, "{that of like}", {"that of like": output[number]})
+                continue
             factor = _each(self.scale_factor, len(output) - 2)[number - 2]
             values = {"r": factor.numerator, "s": factor.denominator}
             whole = isinstance(factor, int)
@@ -714,7 +730,10 @@ class _Upsample(Op):
         elif factors is not None:
             factors = float(factors)
         mode = "nearest-exact" if self.mode == "nearest_exact" else self.mode
-        return nn.Upsample(self.size, factors, mode, True if self.align_corners else None)
+        corners = True if self.align_corners else None
+        if self.like:
+            return nn.UpsampleLike(mode, corners)
+        return nn.Upsample(self.size, factors, mode, corners)
 
 
 def _each(value: Any, axes: int) -> tuple[Any, ...]:
@@ -723,7 +742,7 @@ def _each(value: Any, axes: int) -> tuple[Any, ...]:
 
 
 class Upsample(_Upsample):
-    """The value resized, to a size or by a factor: ⌊H · scale_factor⌋.
+    """The value resized: to a size, by a factor (⌊H · scale_factor⌋), or to another value's size.
 
     N×C×…, with one to three spatial axes. Factors are exact ratios (2, 3/2); one for which
     PyTorch's floating point can miss a whole number (0.29 · 100) is refused. torch.nn's mode
@@ -735,6 +754,7 @@ class Upsample(_Upsample):
     align_corners = flag(
         False, doc="the outermost rows stay where they are; linear and cubic modes only"
     )
+    like = like(None, doc="the named output whose size is taken, as x.shape[2:] in PyTorch")
 
 
 class UpsamplingNearest2d(_Upsample):

@@ -63,6 +63,19 @@ class CenterCrop(nn.Module):
         return x
 
 
+class UpsampleLike(nn.Module):
+    """torch.nn.Upsample to the size of `like`."""
+
+    def __init__(self, mode: str, align_corners: bool | None) -> None:
+        super().__init__()
+        self.mode = mode
+        self.align_corners = align_corners
+
+    def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        size = like.shape[2:]
+        return functional.interpolate(x, size, None, self.mode, self.align_corners)
+
+
 class LayerNorm2d(nn.LayerNorm):
     """torchvision's LayerNorm2d: the channels at each place of N×C×H×W."""
 
@@ -197,6 +210,7 @@ MODULES: dict[str, type[nn.Module]] = {
         Concat,
         Split,
         CenterCrop,
+        UpsampleLike,
         LayerNorm2d,
         DepthMaxPool,
         StochasticDepth,

@@ -237,9 +237,11 @@ def _unshuffle(place: Place, x: Tensor) -> Tensor:
     return functional.avg_pool1d(x, place.op.given()["downscale_factor"])
 
 
-def _resize(place: Place, x: Tensor) -> Tensor:
+def _resize(place: Place, x: Tensor, like: Tensor | None = None) -> Tensor:
     op = place.op
     size, factor, mode = place.argument("size"), place.argument("scale_factor"), _text(op, "mode")
+    if like is not None:
+        size = like.shape[2]
     factor = None if factor is None else float(factor)
     corners = bool(getattr(op, "align_corners", False))
     if mode == "area":

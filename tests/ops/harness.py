@@ -139,6 +139,8 @@ def reference(name: str, case: Case) -> nn.Module | None:
         named = {key: "none" if a is None else a for key, a in named.items()}
     if name in ("Softmax", "LogSoftmax", "Softmin") and not args:
         named.setdefault("dim", 1)
+    if name == "Upsample" and named.pop("like", False):
+        return ResizedLike(args, {key: _floats(value) for key, value in named.items()})
     if name == "Upsample":
         args = _floats(args)
         named = {key: _floats(value) for key, value in named.items()}
@@ -146,6 +148,19 @@ def reference(name: str, case: Case) -> nn.Module | None:
         return PaddedSame(torch_class(*args, **{**named, "padding": 0}))
     module: nn.Module = torch_class(*args, **named)
     return module
+
+
+class ResizedLike(nn.Module):
+    """torch.nn.Upsample, made when the size is known."""
+
+    def __init__(self, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        super().__init__()
+        self.args = args
+        self.named = named
+
+    def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        result: Tensor = nn.Upsample(*self.args, size=tuple(like.shape[2:]), **self.named)(x)
+        return result
 
 
 def _floats(value: Any) -> Any:

@@ -139,10 +139,14 @@ def test_modes_change_no_size_but_what_is_read() -> None:
     [
         (
             lambda: op("Upsample"),
-            "Upsample takes size or scale_factor; neither is given",
+            "Upsample takes size, scale_factor or like; none is given",
             "write Upsample(scale_factor=2)",
         ),
-        (lambda: op("Upsample", 7, 2), "Upsample takes size or scale_factor; both", None),
+        (
+            lambda: op("Upsample", 7, 2),
+            "Upsample takes size, scale_factor or like; size and scale_factor are",
+            None,
+        ),
         (
             lambda: op("Upsample", scale_factor=0.29),
             "scale_factor 0.29 times a size can fall just short of a whole number",

@@ -32,6 +32,7 @@ LEFT_OUT = {
 #: Arguments that torch.nn does not have, and why.
 ADDED = {
     "MaxUnpool2d": {"like": "in PyTorch the indices flow in"},
+    "Upsample": {"like": "in PyTorch one writes x.shape[2:] as the size"},
 }
 #: Other defaults: (op, argument) → (torch.nn's, ours, why).
 OTHER_DEFAULTS: dict[tuple[str, str], tuple[Any, Any, str]] = {

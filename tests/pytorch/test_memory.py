@@ -28,6 +28,8 @@ DESIGNS = {
     "- residual: LayerNorm -> MultiheadAttention(2)\n- TakeToken(0) -> Linear(3)\n",
     "up": "- Conv2d(8, 3, 2) -> ConvTranspose2d(4, 4, 2) -> PixelShuffle(2)"
     " -> Upsample(scale_factor=2)\n",
+    "like": "- skip = Conv2d(8, 3)\n- MaxPool2d(2) -> Conv2d(8, 3)\n- add:\n  - skip\n"
+    "  - Upsample(like=skip, mode=bilinear)\n- Upsample(like=input, mode=area)\n",
 }
 
 #: Where torchvision's module differs from the zoo's design in what it does to memory.
