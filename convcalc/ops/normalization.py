@@ -44,12 +44,14 @@ def normalised(
     """
     mean = tape.new(statistics, "mean", width=tape.statistics)
     deviation = tape.new(statistics, "deviation", width=tape.statistics)
+    strides = tape.suggested(x, x.shape)
     out = tape.kernel(
         x.shape,
         x,
         *weights,
         saves=[x, mean, deviation],
-        strides=tape.suggested(x, x.shape),
+        strides=strides,
+        contiguous=strides is None,
         copies=copies,
     )
     tape.drop(mean, deviation)

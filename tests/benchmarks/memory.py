@@ -1,0 +1,55 @@
+"""How long memory analysis takes beside load + summary: sums, both peaks, with the timeline.
+
+    python -m tests.benchmarks.memory
+
+Reach: at most as long as load + summary, so that both together take at most twice its time; a chain
+linear in its length.
+"""
+
+from __future__ import annotations
+
+import convcalc
+from convcalc.analysis.memory import Memory
+from convcalc.graph import Flow
+from tests.benchmarks.inprocess import CHAIN, NETWORKS
+from tests.benchmarks.timing import ROOT, call_ms, machine, table
+
+
+def analyse(flow: Flow) -> None:
+    """Everything that is told of a network's memory, anew."""
+    memory = Memory(flow)
+    assert memory.saved
+    assert memory.allocated
+    memory.inference()
+    memory.training("adam")
+
+
+def measure(name: str, text: str, variant: str | None) -> list[str]:
+    """One row: load + summary, memory, their ratio, what one layer takes."""
+    flow = convcalc.load(text, variant=variant).flow()
+    layers = len(flow.graph.layers)
+    summary = call_ms(lambda: convcalc.load(text, variant=variant).summary())
+    memory = call_ms(lambda: analyse(flow))
+    return [
+        name,
+        f"{layers:,}",
+        f"{summary:.2f}",
+        f"{memory:.2f}",
+        f"{(summary + memory) / summary:.2f}",
+        f"{memory / layers * 1000:.1f}",
+    ]
+
+
+def main() -> None:
+    rows = [["network", "layers", "load + summary ms", "memory ms", "both ÷ first", "µs a layer"]]
+    for name, variant, _ in NETWORKS:
+        text = (ROOT / "architectures" / f"{name}.yaml").read_text()
+        rows.append(measure(variant or name, text, variant))
+    for count in (1_000, 10_000, 30_000):
+        rows.append(measure("chain", CHAIN.format(count=count), None))
+    print(machine())
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
