@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from typing import Any
 
-    from convcalc.analysis.passes import Phase
+    from convcalc.analysis.passes import Phase, Turns
     from convcalc.graph import Flow, Graph, Node
     from convcalc.integers import Size
     from convcalc.ops.memory import Trace
@@ -76,18 +76,32 @@ class Course:
     """How memory rises and falls over a pass.
 
     peak: the most bytes that live at once. phase, node: where that is first so: "forward",
-    "backward" or "step"; the layer's node, None for input, loss and step. moments: each layer's
-    turn, in order.
+    "backward" or "step"; the layer's node, None for input, loss and step.
     """
 
-    __slots__ = ("moments", "node", "peak", "phase")
+    __slots__ = ("_state", "_step", "_turns", "node", "peak", "phase")
 
-    def __init__(self, moments: Sequence[Moment]) -> None:
-        highest = max(moments, key=lambda moment: moment.peak)  # the first of equals
-        self.moments = tuple(moments)
-        self.peak = highest.peak
-        self.phase: Phase = highest.phase
-        self.node = highest.node
+    def __init__(self, turns: Turns, state: int = 0, step: Moment | None = None) -> None:
+        highest = max(turns.peaks)
+        at = turns.peaks.index(highest)
+        self.peak = highest
+        self.phase: Phase = turns.phase(at)
+        self.node = turns.nodes[at]
+        if step is not None and step.peak > highest:
+            self.peak, self.phase, self.node = step.peak, step.phase, step.node
+        self.peak += state
+        self._turns = turns
+        self._state = state
+        self._step = step
+
+    @property
+    def moments(self) -> tuple[Moment, ...]:
+        """Each layer's turn, in order."""
+        moments = self._turns.moments(self._state)
+        if self._step is not None:
+            step, more = self._step, self._state
+            moments.append(Moment(step.phase, step.node, step.peak + more, step.after + more))
+        return tuple(moments)
 
     @property
     def path(self) -> str | None:
@@ -106,10 +120,15 @@ class Training(Course):
     __slots__ = ("after_forward", "gradients", "state")
 
     def __init__(
-        self, moments: Sequence[Moment], after_forward: int, gradients: int, state: int
+        self,
+        turns: Turns,
+        step: Moment | None,
+        after_forward: int,
+        gradients: int,
+        state: int,
     ) -> None:
-        super().__init__(moments)
-        self.after_forward = after_forward
+        super().__init__(turns, state, step)
+        self.after_forward = after_forward + state
         self.gradients = gradients
         self.state = state
 
@@ -144,6 +163,7 @@ class Memory:
         self._exact = all(type(size) is int for shape in flow.shapes for size in shape)
         self._layers: dict[int, LayerMemory] | None = None
         self._training: Pass | None = None
+        self._trained: list[Size] | None = None
         self._after_forward = 0
         self._inference: Course | None = None
         self._forward: list[tuple[Node, Trace]] | None = None
@@ -303,6 +323,11 @@ class Memory:
 
         That is the order of the tree of paths: what stands under one name stands together.
         """
+        if self._trained is None:
+            self._trained = self._trained_parameters()
+        return self._trained
+
+    def _trained_parameters(self) -> list[Size]:
         facts, reached = self.flow.facts, self._reached()
         tree: dict[str, Any] = {}
         for node in self.flow.graph.layers:
@@ -334,8 +359,9 @@ class Memory:
         Raises ConvcalcError where a size is still open.
         """
         if self._inference is None:
-            run = self._pass(self._traces(False), list(self.flow.graph.outputs.values()))
-            self._inference = Course(run.moments)
+            outputs = list(self.flow.graph.outputs.values())
+            run = self._pass(self._traces(False), outputs, learns=False)
+            self._inference = Course(run.turns)
         return self._inference
 
     def training(
@@ -355,7 +381,8 @@ class Memory:
             raise ConvcalcError(refused)
         if self._training is None:
             graph = self.flow.graph
-            run = self._pass(self._steps, [*graph.outputs.values(), *graph.aux.values()])
+            outputs = [*graph.outputs.values(), *graph.aux.values()]
+            run = self._pass(self._steps, outputs, learns=True)
             run.loss()
             self._after_forward = run.live
             run.backward()
@@ -363,20 +390,18 @@ class Memory:
         run = self._training
         sizes: Any = self._parameters()  # ints: the pass has run
         state = state_bytes(optimizer, sizes, cuda=self.cuda)
-        moments = run.moments
-        if state:
-            moments = [Moment(m.phase, m.node, m.peak + state, m.after + state) for m in moments]
+        step = None
         if optimizer != "none":
             lists = self.cuda if foreach is None else foreach
-            step = step_bytes(optimizer, sizes, foreach=lists, weight_decay=weight_decay)
-            live = run.live + state
-            moments = [*moments, Moment("step", None, live + step, live)]
-        return Training(moments, self._after_forward + state, run.gradients, state)
+            extra = step_bytes(optimizer, sizes, foreach=lists, weight_decay=weight_decay)
+            step = Moment("step", None, run.live + extra, run.live)
+        return Training(run.turns, step, self._after_forward, run.gradients, state)
 
-    def _pass(self, steps: Iterable[tuple[Node, Trace]], outputs: Sequence[int]) -> Pass:
+    def _pass(
+        self, steps: Sequence[tuple[Node, Trace]], outputs: Sequence[int], *, learns: bool
+    ) -> Pass:
         if not self._exact:
             raise ConvcalcError("a peak is told where every size is a number: give those left open")
-        steps = list(steps)
         run = Pass(self.flow.shapes, self._width)
         nodes = [node for node, _ in steps]
         run.forward(
@@ -384,7 +409,8 @@ class Memory:
             steps,
             last_uses(nodes, outputs),
             outputs,
-            dead_ends(nodes, outputs),
+            dead_ends(nodes, outputs) if learns else (),
+            learns=learns,
         )
         return run
 

@@ -98,6 +98,34 @@ class Moment:
         return f"Moment({self.phase!r}, {path!r}, {self.peak}, {self.after})"
 
 
+class Turns:
+    """The moments of a pass, as columns: there are four of them a layer, and few are looked at.
+
+    back: how many come before backward.
+    """
+
+    __slots__ = ("afters", "back", "nodes", "peaks")
+
+    def __init__(self) -> None:
+        self.nodes: list[Node | None] = []
+        self.peaks: list[int] = []
+        self.afters: list[int] = []
+        self.back = 0
+
+    def add(self, node: Node | None, peak: int, after: int) -> None:
+        self.nodes.append(node)
+        self.peaks.append(peak)
+        self.afters.append(after)
+
+    def phase(self, at: int) -> Phase:
+        return "forward" if at < self.back else "backward"
+
+    def moments(self, more: int) -> list[Moment]:
+        """All of them, with so many bytes besides."""
+        rows = enumerate(zip(self.nodes, self.peaks, self.afters, strict=True))
+        return [Moment(self.phase(i), node, p + more, a + more) for i, (node, p, a) in rows]
+
+
 class Targets:
     """Where the gradient of each value goes: a number on the tape.
 
@@ -214,13 +242,13 @@ class DeadEnds:
 class Pass:
     """One pass. Once `forward`, `loss` and `backward` have run, it tells what lives, in bytes.
 
-    live: now. moments: one for each layer and phase, in order; the first is the input alone.
+    live: now. turns: one for each layer and phase, in order; the first is the input alone.
     gradients: bytes of the storages that hold parameters' gradients.
     """
 
     def __init__(self, shapes: Sequence[Shape], width: int) -> None:
         self.live = 0
-        self.moments: list[Moment] = []
+        self.turns = Turns()
         self.gradients = 0
         self._shapes = shapes
         self._width = width
@@ -244,13 +272,15 @@ class Pass:
         drops: Mapping[int, Sequence[int]],
         outputs: Sequence[int],
         dead: Collection[int] = (),
+        *,
+        learns: bool,
     ) -> None:
         """Run the layers.
 
         inputs: how many inputs the network has; they live throughout.
         drops: for a layer's index those of the values that nobody reads after it.
         outputs: indices of what is returned; it lives on.
-        dead: indices of layers that lead to no output.
+        dead: indices of layers that lead to no output. learns: with gradients; backward follows.
         """
         storages = {index: Storage(self._size(index)) for index in range(inputs)}
         for storage in storages.values():
@@ -258,40 +288,45 @@ class Pass:
         live = sum([storage.size for storage in storages.values()])
         targets = Targets(inputs, self._tape, self._size)
         ends = DeadEnds(dead)
-        tape, moments = self._tape, self.moments
-        moments.append(Moment("forward", None, live, live))
+        tape, turns = self._tape, self.turns
+        turns.add(None, live, live)
         for node, trace in steps:
             index, top = node.index, live + trace.peak
             held = [storages[i] for i in node.inputs]
-            flows = targets.of(node, trace)
             for size in trace.new:
                 held.append(Storage(size))
                 live += size
-            first = len(tape)
-            shift = first - len(flows)
-            for kernel in trace.nodes:
-                if kernel is None:
-                    tape.append(None)
-                    continue
-                kept = [held[k] for k in kernel.saved]
-                for storage in kept:
-                    storage.uses += 1
-                tape.append(Entry(kernel, flows, shift, kept, node))
             out = storages[index] = held[trace.out]
             out.uses += 1
-            targets.add(node, trace, flows, shift)
-            if index in dead:
-                ends.add(node, tape[first:])
+            if learns:
+                flows = targets.of(node, trace)
+                first = len(tape)
+                shift = first - len(flows)
+                for kernel in trace.nodes:
+                    if kernel is None:
+                        tape.append(None)
+                        continue
+                    kept: Sequence[Storage] = ()
+                    if kernel.saved:
+                        kept = [held[k] for k in kernel.saved]
+                        for storage in kept:
+                            storage.uses += 1
+                    tape.append(Entry(kernel, flows, shift, kept, node))
+                targets.add(node, trace, flows, shift)
+                if index in dead:
+                    ends.add(node, tape[first:])
             for gone in drops.get(index, ()):
                 storage = storages.pop(gone)
                 storage.uses -= 1
                 if not storage.uses:
                     live -= storage.size
-                if gone in dead:
+                if learns and gone in dead:
                     live -= ends.drop(gone)
-            moments.append(Moment("forward", node, top, live))
+            turns.add(node, top, live)
+        turns.back = len(turns.nodes)
         self.live = live
-        self._outputs = [(index, targets.now(index)) for index in outputs]
+        if learns:
+            self._outputs = [(index, targets.now(index)) for index in outputs]
 
     # ------------------------------------------------------------------ loss and backward
 
@@ -310,7 +345,8 @@ class Pass:
                 self._result = self._node(flows, plan)
         top = self.live + (width if single else 3 * width)
         self.live += width
-        self.moments.append(Moment("forward", None, top, self.live))
+        self.turns.add(None, top, self.live)
+        self.turns.back += 1
 
     def _node(self, flows: list[int], plan: list[Step]) -> int:
         if all(target == NOBODY for target in flows):
@@ -331,16 +367,21 @@ class Pass:
             if entry is None:  # one of several outputs: the kernel comes later, and takes it
                 continue
             ports = entry.kernel.ports
-            arrived = [g for g in incoming[number : number + ports + 1] if g is not None]
-            incoming[number : number + ports + 1] = [None] * (ports + 1)
+            if ports:
+                arrived = [g for g in incoming[number : number + ports + 1] if g is not None]
+                incoming[number : number + ports + 1] = [None] * (ports + 1)
+            else:
+                gradient = incoming[number]
+                arrived = [] if gradient is None else [gradient]
+                incoming[number] = None
             self._top = self.live
             if arrived:
                 self._run(entry, arrived, incoming)
             else:
                 self._forget(entry)
-            self.moments.append(Moment("backward", entry.node, self._top, self.live))
+            self.turns.add(entry.node, self._top, self.live)
         self._release(root)
-        self.moments[-1].after = self.live
+        self.turns.afters[-1] = self.live
 
     def _run(self, entry: Entry, arrived: list[Gradient], incoming: list[Gradient | None]) -> None:
         """One node: make its gradients, let go of what it had, pass the gradients on."""
@@ -351,6 +392,12 @@ class Pass:
         made = []
         for kind, target, size, how in kernel.plan:
             if kind == NEW:
+                if target < 0 and how is None:  # a parameter takes it over as it is
+                    self.live += size
+                    if self.live > self._top:
+                        self._top = self.live
+                    self.gradients += size
+                    continue
                 gradient = Gradient(self._new(size), how)
             elif kind == SAME:
                 gradient = arrived[0]
@@ -362,7 +409,8 @@ class Pass:
             made.append((target, size, gradient))
         for gradient in arrived:
             self._release(gradient)
-        self._forget(entry)
+        if entry.kept:
+            self._forget(entry)
         parameters = []
         for target, size, gradient in made:
             if target < 0:

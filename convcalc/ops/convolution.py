@@ -190,6 +190,8 @@ class _Convolution(Op):
 
     def _padded(self, tape: Tape, x: Stored) -> Stored:
         """What is convolved: x itself, or a padded copy where the kernel cannot pad so."""
+        if self.padding_mode == "zeros" and self.padding not in ("same", "tf_same"):
+            return x
         windows = self.windows(x.shape)
         before = [window.before for window in windows]
         after = [window.after for window in windows]
@@ -199,8 +201,6 @@ class _Convolution(Op):
             # aten/src/ATen/native/Convolution.cpp, _convolution_same: what is more on one side
             after = [b - a for a, b in zip(before, after, strict=True)]
             before = [0] * len(windows)
-        elif self.padding != "tf_same" and self.padding_mode == "zeros":
-            return x
         shape = padded_shape(x.shape, before, after)
         if self.padding_mode != "zeros":
             return tape.kernel(shape, x, saves=[x], name="padded input")

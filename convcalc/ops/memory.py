@@ -73,11 +73,16 @@ class View:
 
     __slots__ = ("shape", "strides", "strides_of", "views")
 
-    def __init__(self, shape: Shape, strides_of: Callable[[Strides], tuple[bool, Strides]]) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        strides_of: Callable[[Strides], tuple[bool, Strides]],
+        usual: tuple[bool, Strides] | None = None,
+    ) -> None:
         self.shape = shape
         self.strides_of = strides_of
         # What holds where the incoming gradient is contiguous, as nearly always.
-        self.views, self.strides = strides_of(None)
+        self.views, self.strides = strides_of(None) if usual is None else usual
 
 
 class Stored:
@@ -297,25 +302,24 @@ class Tape:
 
     def finish(self, out: Stored) -> Trace:
         """The trace of a layer with that output."""
-        given = self._given
-        lasting = [
-            store
-            for store in range(given, given + len(self._sizes))
-            if store in self._kept or store == out.store
-        ]
-        renamed = {store: given + place for place, store in enumerate(lasting)}
-        renamed.update((store, store) for store in range(given))
-        for node in self._nodes:
-            if node is not None:
-                node.saved = tuple([renamed[store] for store in node.saved])
-        names = ["output" if s == out.store else self._name(s) for s in self._kept]
-        out.store = renamed[out.store]
+        given, kept = self._given, self._kept
+        names = ["output" if s == out.store else self._name(s) for s in kept]
+        made = range(given, given + len(self._sizes))
+        lasting = [store for store in made if store in kept or store == out.store]
+        if len(lasting) < len(made):  # the others are gone, and numbers close up
+            renamed = {store: given + place for place, store in enumerate(lasting)}
+            renamed.update((store, store) for store in range(given))
+            for node in self._nodes:
+                if node is not None:
+                    node.saved = tuple([renamed[store] for store in node.saved])
+            out.store = renamed[out.store]
+            kept = {renamed[store]: None for store in kept}
         trace = Trace(
             self._peak,
             tuple([self._sizes[store - given] for store in lasting]),
             out,
             self._nodes,
-            [renamed[store] for store in self._kept],
+            kept,
             names,
         )
         trace.roots = tuple(self._roots)
@@ -655,7 +659,10 @@ class Tape:
 
     def concatenate(self, values: Sequence[Stored], shape: Shape) -> Stored:
         """Values one after another; their gradients are views of the incoming one."""
-        makes = [_slice(value.shape, shape) for value in values]
+        # Stretches of something contiguous: with nothing before the axis so are they, too.
+        axis = _differing_axis(values[0].shape, shape)
+        full = None if _ones(shape[:axis]) else lay.contiguous(shape)
+        makes = [_slice(v.shape, shape, full) if v.needs else SAME for v in values]
         first = values[0]
         last = all(lay.is_channels_last(v.shape, v.strides) for v in values)
         strides = lay.channels_last(shape) if last and first.strides is not None else None
@@ -724,8 +731,22 @@ class Tape:
         return out
 
 
-def _slice(part: Shape, whole: Shape) -> View:
-    return View(part, lambda strides: (True, lay.narrowed(whole, strides, part)))
+def _differing_axis(part: Shape, whole: Shape) -> int:
+    """The axis along which parts make up the whole; the first where there is but one part."""
+    for axis, (own, all) in enumerate(zip(part, whole, strict=True)):
+        if own is not all and lay.number(own) != lay.number(all):
+            return axis
+    return 0
+
+
+def _ones(sizes: Iterable[Size]) -> bool:
+    return all(lay.number(size) == 1 for size in sizes)
+
+
+def _slice(part: Shape, whole: Shape, full: Strides) -> View:
+    """A stretch of what comes in. full: the strides of the whole where its stretches have gaps."""
+    usual = None if full is None else lay.simplest(part, full)
+    return View(part, lambda strides: (True, lay.narrowed(whole, strides, part)), (True, usual))
 
 
 def _worst(

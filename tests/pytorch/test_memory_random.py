@@ -59,10 +59,16 @@ def sweep(seeds: range, least: int) -> tuple[Counter[str], list[str]]:
         if isinstance(sizes, str):
             kinds[sizes] += 1
             continue
-        for freeze in (False, True):
-            figures = disagreement(sizes, seed, freeze=freeze)
-            if figures:
-                found.append(f"seed {seed}, {freeze=}: {figures}\n{network}")
+        try:
+            for freeze in (False, True):
+                figures = disagreement(sizes, seed, freeze=freeze)
+                if figures:
+                    found.append(f"seed {seed}, {freeze=}: {figures}\n{network}")
+        except RuntimeError as error:
+            if "In-place" not in str(error):  # ELU in place with a negative slope has no backward
+                raise
+            kinds["without a backward"] += 1
+            continue
         kinds["compared"] += 1
         if kinds["compared"] == least:
             break
