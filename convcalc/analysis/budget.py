@@ -1,8 +1,8 @@
 """The largest batch, or input, under a budget: the figure never falls, so double, then bisect.
 
 All on exact ints. That the figure never falls is proved where it is a formula (`at_least` of its
-difference); a figure that is known at numbers alone, as a peak of memory is, is taken to rise, and
-the answer says so.
+difference). A figure that is known at numbers alone, as a peak of memory is, may fall: what is
+proved then is proved by a formula that it never undercuts, and by trying every size between.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from convcalc.integers import Size
     from convcalc.integers.solutions import Solutions
 
+    # The size, its figure, what lies beyond, and whether every size keeps the budget.
+    _Found = tuple[int | None, int | None, tuple[int, int] | None, bool]
+
 _BATCH = "N"
+#: So many sizes are tried one by one, where a figure is known at numbers alone.
+TRIED = 200
 #: Beyond this size nothing is looked for.
 MAX_SIZE = 1 << 40
 
@@ -85,11 +90,13 @@ def largest(
     budget: int,
     of: tuple[str, ...],
     sizes: Solutions | None = None,
+    floor: Size = 0,
 ) -> Largest:
     """The largest size for which `amount` is at most `budget`.
 
     amount: a formula of one symbol, of[0], or an int, or a function of the size. sizes: those that
-    there are to choose from; None: every int from 1 on.
+    there are to choose from; None: every int from 1 on. floor: a formula which a function's value
+    is never below.
     """
     choice = all_sizes() if sizes is None else sizes
     smallest = choice.smallest()
@@ -117,7 +124,49 @@ def largest(
     else:
         value = amount  # type: ignore[assignment]  # a function is left
     found = _search(value, budget, choice, smallest)
+    if not isinstance(amount, Formula) and isinstance(floor, Formula):
+        sure = _surely(value, floor, budget, of[0], choice, found)
+        if sure is not None:
+            found = sure
+            answer = Answer.PROVED
+            reason = "beyond it what is surely held breaks it, or each size was tried"
     return Largest(figure, budget, of, *found, answer, reason)
+
+
+def _surely(
+    value: Callable[[int], int],
+    floor: Formula,
+    budget: int,
+    name: str,
+    choice: Solutions,
+    found: _Found,
+) -> _Found | None:
+    """The largest size, if it is sure: beyond some size the floor alone breaks the budget, and
+    each one between is tried. None where that cannot be proved, or there are too many."""
+    smallest = choice.smallest()
+    size, _, _, unbounded = found
+    if smallest is None or unbounded or never_falls(floor, name, smallest) is not None:
+        return None
+    at = compile_formula(floor)
+    last, _, _, endless = _search(lambda s: int(at({name: s})), budget, choice, smallest)
+    if endless:
+        return None
+    if last is None:  # not even the floor of the smallest keeps it
+        return found
+    tried = 0
+    beyond = None
+    while size is None or last > size:
+        if tried == TRIED:
+            return None
+        held = value(last)
+        if held <= budget:
+            return last, held, beyond or found[2], False
+        beyond = last, held
+        before = choice.largest(last - 1)
+        if before is None:
+            return found
+        last, tried = before, tried + 1
+    return found
 
 
 def never_falls(amount: Formula, name: str, smallest: int) -> str | None:
@@ -132,10 +181,7 @@ def never_falls(amount: Formula, name: str, smallest: int) -> str | None:
     )
 
 
-def _search(
-    value: Callable[[int], int], budget: int, choice: Solutions, smallest: int
-) -> tuple[int | None, int | None, tuple[int, int] | None, bool]:
-    """(size, figure, what is beyond, unbounded)."""
+def _search(value: Callable[[int], int], budget: int, choice: Solutions, smallest: int) -> _Found:
     low, low_value = smallest, value(smallest)
     if low_value > budget:
         return None, None, (low, low_value), False
@@ -171,13 +217,15 @@ def under_budget(
     budget: int,
     *,
     measure: Callable[[Flow], int] | None = None,
+    floor: Size = 0,
 ) -> list[Largest]:
     """The largest batch at the design's own input, and the largest input at `fit.batch` samples.
 
     figure: "params" or "macs", or with `measure` the name of another. measure: the figure of a
-    network with numbers flowing through it. The input's sizes vary as `fit.square` has it, or one
-    by one, the others at the design's own; so of a design that leaves a size open without giving
-    another input there is less to tell. Only valid sizes are chosen.
+    network with numbers flowing through it; floor: a formula in `fit`'s sizes that it is never
+    below, with which the answer can be proved. The input's sizes vary as `fit.square` has it, or
+    one by one, the others at the design's own; so of a design that leaves a size open without
+    giving another input there is less to tell. Only valid sizes are chosen.
 
     Raises ConvcalcError for a figure that there is not.
     """
@@ -191,7 +239,8 @@ def under_budget(
     open_batch = isinstance(fit.flow.batch, Formula)
     if open_batch and figure != "params" and all(name in fit.declared for name in names):
         question = _Question(fit, fit.declared, _BATCH, measure)
-        found.append(largest(figure, question.amount(amount), budget, (_BATCH,)))
+        least = question.formula(floor)
+        found.append(largest(figure, question.amount(amount), budget, (_BATCH,), floor=least))
     together = fit.square.names if fit.square is not None else ()
     groups = [fit.square] if fit.square is not None else []
     groups += [axis for axis in fit.axes if axis.names[0] not in together]
@@ -205,7 +254,8 @@ def under_budget(
         }
         question = _Question(fit, point, axis.names[0], measure, axis.names)
         sizes = axis.valid.solutions
-        result = largest(figure, question.amount(amount), budget, axis.names, sizes)
+        least = question.formula(floor)
+        result = largest(figure, question.amount(amount), budget, axis.names, sizes, least)
         if result.size is not None:
             result.fitting = axis.fitting.solutions.largest(result.size)
         if axis.valid.undecided:
@@ -234,8 +284,10 @@ class _Question:
         self.alike = alike
 
     def amount(self, formula: Size) -> Size | Callable[[int], int]:
-        if self.measure is not None:
-            return self._measured
+        return self.formula(formula) if self.measure is None else self._measured
+
+    def formula(self, formula: Size) -> Size:
+        """A formula in the name alone."""
         equal: dict[str, int | Formula] = {**self.point}
         equal |= {other: symbol(self.name) for other in self.alike if other != self.name}
         return substitute(formula, equal)

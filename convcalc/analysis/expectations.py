@@ -6,8 +6,11 @@ compared with must be made so.
 
 from __future__ import annotations
 
+from convcalc.analysis.summary import summarize
 from convcalc.errors import DesignError, Problem
+from convcalc.graph import flow
 from convcalc.integers import total
+from convcalc.language.figures import MEMORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +32,10 @@ _TOTALS = {
     "aux_params": "aux_params",
     "macs": "macs",
     "weights": "weights_bytes",
+    "allocated": "allocated_bytes",
+    "saved": "saved_bytes",
+    "inference_peak": "inference_peak_bytes",
+    "training_peak": "training_peak_bytes",
 }
 
 
@@ -36,10 +43,11 @@ class Claimed:
     """One claim and what came out.
 
     figure: the key in the file. path: of the layer or block it is about, None for the network.
-    wanted: as it was written. computed: a number, or a shape without its batch.
+    wanted: as it was written. computed: a number, or a shape without its batch. at: the batch and
+    the optimizer of a figure of memory, in words.
     """
 
-    __slots__ = ("computed", "figure", "kind", "ok", "path", "place", "wanted")
+    __slots__ = ("at", "computed", "figure", "kind", "ok", "path", "place", "wanted")
 
     def __init__(
         self,
@@ -58,10 +66,12 @@ class Claimed:
         self.computed = computed
         self.ok = ok
         self.place = place
+        self.at = ""
 
     def problem(self) -> Problem:
         """For a claim that does not hold: what to show."""
         of = f" of {self.path}" if self.path else ""
+        of += f" {self.at}" if self.at else ""
         computed = show(self.computed)
         if self.kind == "budget":
             message = f"{self.figure}{of} is {computed}, over the budget of {self.wanted}"
@@ -120,9 +130,34 @@ def _of_network(summary: Summary, claim: Expected, kind: Kind) -> Claimed:
                 )
             ]
         )
-    return _amount(
-        kind, claim.key, None, claim.wanted, getattr(summary.totals, attribute), claim.place
-    )
+    if claim.batch != 1 or claim.optimizer != "none":
+        summary = _at(summary, claim)
+    computed = getattr(summary.totals, attribute)
+    if computed is None:
+        of_training = claim.key == "training_peak"
+        reason = summary.no_training_peak if of_training else summary.no_peak
+        raise DesignError([Problem(f"there is no {claim.key}: {reason}", claim.place)])
+    found = _amount(kind, claim.key, None, claim.wanted, computed, claim.place)
+    if claim.key in MEMORY:
+        steps = claim.key == "training_peak"
+        found.at = at_text(claim.batch, claim.optimizer if steps else "none")
+    return found
+
+
+def _at(summary: Summary, claim: Expected) -> Summary:
+    """The network at the batch and with the optimizer that a claim is about."""
+    flowing = summary.flow
+    if claim.batch != 1:
+        inputs = {name: shape[1:] for name, shape in flowing.inputs.items()}
+        flowing = flow(summary.graph, inputs, batch=claim.batch)
+    return summarize(flowing, summary.dtype, optimizer=claim.optimizer)
+
+
+def at_text(batch: int, optimizer: str) -> str:
+    """`at batch 32 with adam`, without what goes without saying."""
+    parts = [f"at batch {batch:,}"] if batch != 1 else []
+    parts += [f"with {optimizer}"] if optimizer != "none" else []
+    return " ".join(parts)
 
 
 def _of_steps(summary: Summary) -> list[Claimed]:

@@ -19,6 +19,7 @@ asks that the stride divides, `complete` leaves it aside. Training-only outputs 
 
 from __future__ import annotations
 
+from convcalc.errors import ConvcalcError
 from convcalc.integers import (
     Answer,
     Formula,
@@ -319,12 +320,45 @@ class Fit:
         budget: int,
         *,
         measure: Callable[[Flow], int] | None = None,
+        floor: Size = 0,
     ) -> list[Largest]:
         """The largest batch at the design's own input, and the largest input at `batch`, under a
         budget: see `convcalc.analysis.budget.under_budget`."""
         from convcalc.analysis.budget import under_budget
 
-        return under_budget(self, figure, budget, measure=measure)
+        return under_budget(self, figure, budget, measure=measure, floor=floor)
+
+    def largest_in_memory(
+        self,
+        budget: int,
+        *,
+        training: bool = True,
+        dtype: str = "float32",
+        device: str = "cpu",
+        optimizer: str = "none",
+        foreach: bool | None = None,
+        weight_decay: bool = False,
+    ) -> list[Largest]:
+        """The same for bytes: parameters and buffers, and above them what a step of training (else
+        a forward pass) holds at most; the rest as `Network.summary` has it.
+
+        That no larger batch or input keeps the budget is proved, where that is possible, with what
+        surely lives at once: what is kept for backward; in inference a layer's inputs and output.
+
+        Answers for which a layer cannot train (BatchNorm of one value) are left out; raises
+        ConvcalcError where none is left.
+        """
+        from convcalc.analysis.memory_budget import MemoryQuestion
+
+        question = MemoryQuestion(training, dtype, device, optimizer, foreach, weight_decay)
+        floor = question.floor(self)
+        found = self.largest(question.figure, budget, measure=question.measure, floor=floor)
+        refused = question.untrainable
+        if refused is not None:
+            found = [f for f in found if f.value or (f.size is None and not f.unbounded)]
+            if not found:
+                raise ConvcalcError(refused)
+        return found
 
     # ------------------------------------------------------------------ collecting
 

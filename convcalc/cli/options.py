@@ -7,6 +7,7 @@ import sys
 from convcalc.analysis.summary import DTYPES
 from convcalc.cli.parser import Option, UsageError
 from convcalc.language.document import Document, parse_text
+from convcalc.language.figures import OPTIMIZERS
 from convcalc.language.reader import decode
 from convcalc.network import read
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 
     Shape = tuple[int | str, ...]
 
-#: As `convcalc.analysis.optimizers` has them, which the commonest way does without.
-OPTIMIZERS = ("none", "sgd", "momentum", "adam", "adamw")
+
 DEVICES = ("cpu", "cuda")
 FILE = ("FILE", "a YAML file, the name of a network of the zoo, or - for stdin")
 

@@ -181,7 +181,15 @@ class Document:
         for claim in by_key.values():
             place = self._text.place(claim.value_start, claim.value_end)
             if claim.amount is not None:
-                expected.append(Expected(claim.key, claim.amount, place))
+                expected.append(
+                    Expected(
+                        claim.key,
+                        claim.amount,
+                        place,
+                        batch=claim.batch,
+                        optimizer=claim.optimizer,
+                    )
+                )
                 continue
             try:
                 shape = claimed_shape(claim, evaluator, evaluator.globals)

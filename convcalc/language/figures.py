@@ -1,10 +1,12 @@
 """What a design says of itself: `expect` and `budget`.
 
     expect: {params: 138_357_544, macs: 15.47G, output: [1000]}
-    budget: {params: 5M, macs: 600M, training_peak: 4GiB}
+    budget: {params: 5M, macs: 600M, training_peak: 4GiB, batch: 32, optimizer: adam}
 
 An integer is exact; a number with a suffix means "rounds to this" in `expect` and is an upper bound
-in `budget`. K, M, G, T are powers of 1000; KiB, MiB, GiB, TiB, for bytes alone, powers of 1024.
+in `budget`. K, M, G, T are powers of 1000, of bytes KB, MB, GB, TB too; KiB, MiB, GiB, TiB, for
+bytes alone, powers of 1024. A claim about memory is at one sample, and without an optimizer, where
+`batch` and `optimizer` beside it say nothing else.
 """
 
 from __future__ import annotations
@@ -31,11 +33,18 @@ FIGURES = {
     "inference_peak": True,
     "training_peak": True,
 }
+#: What depends on the batch and the optimizer that stand beside it.
+MEMORY = ("allocated", "saved", "inference_peak", "training_peak")
+#: As `convcalc.analysis.optimizers` has them.
+OPTIMIZERS = ("none", "sgd", "momentum", "adam", "adamw")
+#: What memory is claimed at, besides the figures of `expect` and `budget`.
+SETTINGS = ("batch", "optimizer")
 #: What may be claimed of one step.
 STEP_FIGURES = ("params", "macs")
 
 _DECIMAL = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_BYTES = {**_DECIMAL, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, **_BINARY}
 _AMOUNT = re.compile(r"([0-9][0-9_]*)(?:\.([0-9]+))?(?:[eE]([0-9]{1,2}))?\s*([A-Za-z]*)$")
 
 
@@ -73,9 +82,21 @@ class Claim:
     amount: the number claimed, None for the key `output`.
     shape: for `output` a list of sizes, as an expression over `vars`.
     value_start, value_end: where the value stands; start, end: the key.
+    batch, optimizer: of a figure of `MEMORY`, at what it is meant.
     """
 
-    __slots__ = ("amount", "end", "key", "output", "shape", "start", "value_end", "value_start")
+    __slots__ = (
+        "amount",
+        "batch",
+        "end",
+        "key",
+        "optimizer",
+        "output",
+        "shape",
+        "start",
+        "value_end",
+        "value_start",
+    )
 
     def __init__(
         self,
@@ -92,6 +113,8 @@ class Claim:
         self.start, self.end = key_span
         self.value_start, self.value_end = value_span
         self.output = output
+        self.batch = 1
+        self.optimizer = OPTIMIZERS[0]
 
 
 class Expected:
@@ -101,9 +124,10 @@ class Expected:
     wanted: an Amount; for "output" the shape of one sample, without the batch.
     output: for "output" the name of the output meant, or None for the only one.
     place: the value in the file.
+    batch, optimizer: of a figure of `MEMORY`, at what it is meant.
     """
 
-    __slots__ = ("key", "output", "place", "wanted")
+    __slots__ = ("batch", "key", "optimizer", "output", "place", "wanted")
 
     def __init__(
         self,
@@ -111,11 +135,15 @@ class Expected:
         wanted: Amount | tuple[int, ...],
         place: Place,
         output: str | None = None,
+        batch: int = 1,
+        optimizer: str = OPTIMIZERS[0],
     ) -> None:
         self.key = key
         self.wanted = wanted
         self.place = place
         self.output = output
+        self.batch = batch
+        self.optimizer = optimizer
 
     def __repr__(self) -> str:
         return f"Expected({self.key}: {self.wanted})"
@@ -137,7 +165,7 @@ def parse_amount(key: str, text: str, start: int, end: int) -> Amount:
             "write it without quotes, commas or an approximate sign",
         )
     whole, fraction, exponent, suffix = match.groups()
-    units = {**_DECIMAL, **_BINARY} if FIGURES[key] else _DECIMAL
+    units = _BYTES if FIGURES[key] else _DECIMAL
     if suffix not in units:
         raise Fault(
             f"{suffix!r} is no unit of {key}",

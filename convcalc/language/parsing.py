@@ -22,7 +22,15 @@ from convcalc.language.expressions import (
     Signature,
 )
 from convcalc.language.faults import Fault, Help, Problems, Text, did_you_mean
-from convcalc.language.figures import FIGURES, STEP_FIGURES, Claim, parse_amount
+from convcalc.language.figures import (
+    FIGURES,
+    MEMORY,
+    OPTIMIZERS,
+    SETTINGS,
+    STEP_FIGURES,
+    Claim,
+    parse_amount,
+)
 from convcalc.language.reader import Broken, Mapping, Node, Scalar, Sequence
 from convcalc.language.steps import (
     Block,
@@ -472,10 +480,17 @@ class _Reader:
     def claims(self, node: Node, what: str, allowed: Iterable[str]) -> list[Claim]:
         claims: list[Claim] = []
         allowed = list(allowed)
+        settings = SETTINGS if MEMORY[0] in allowed else ()
         example = f"{what}: {{params: 5M, macs: 600M}}"
+        batch, optimizer = 1, OPTIMIZERS[0]
         for key, value in self.entries(node, what, example):
-            if key.text not in allowed:
-                self.unknown_key(key, what, allowed)
+            if key.text in settings:
+                if key.text == "batch":
+                    batch = self.batch(value)
+                else:
+                    optimizer = self.optimizer(value)
+            elif key.text not in allowed:
+                self.unknown_key(key, what, [*allowed, *settings])
             elif key.text != "output":
                 claims += self.amount(key, value)
             elif isinstance(value, Mapping):
@@ -483,7 +498,28 @@ class _Reader:
                     claims += self.output_claim(key, shape, name.text)
             else:
                 claims += self.output_claim(key, value, None)
+        for claim in claims:
+            if claim.key in MEMORY:
+                claim.batch, claim.optimizer = batch, optimizer
         return claims
+
+    def batch(self, node: Node) -> int:
+        """The number of samples of which memory is claimed."""
+        text = self.words(node, "batch").replace("_", "")
+        if text.isdecimal() and text.isascii() and len(text) < 20 and int(text) > 0:
+            return int(text)
+        if isinstance(node, Scalar):
+            self.report(node, f"batch is a whole number of at least 1, not {node.text!r}")
+        return 1
+
+    def optimizer(self, node: Node) -> str:
+        """The optimizer whose step is part of a training peak."""
+        text = self.words(node, "optimizer")
+        if text not in OPTIMIZERS and isinstance(node, Scalar):
+            help = did_you_mean(text, OPTIMIZERS) or f"it may be {', '.join(OPTIMIZERS)}"
+            self.report(node, f"{text!r} is no optimizer", help)
+            return OPTIMIZERS[0]
+        return text
 
     def amount(self, key: Scalar, node: Node) -> list[Claim]:
         if not isinstance(node, Scalar):

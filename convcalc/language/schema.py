@@ -7,7 +7,7 @@ hundred fits. Expressions are strings to it: what is in them, `convcalc check` l
 
 from __future__ import annotations
 
-from convcalc.language.figures import FIGURES, STEP_FIGURES
+from convcalc.language.figures import FIGURES, MEMORY, OPTIMIZERS, STEP_FIGURES
 from convcalc.language.parsing import VERBS
 from convcalc.ops.base import REGISTRY
 
@@ -144,7 +144,7 @@ def _definitions() -> Schema:
                 {"type": "integer", "minimum": 0},
                 {
                     "type": "string",
-                    "pattern": r"^[0-9][0-9_]*(\.[0-9]+)?([eE][0-9]+)? ?([KMGT](iB)?)?$",
+                    "pattern": r"^[0-9][0-9_]*(\.[0-9]+)?([eE][0-9]+)? ?([KMGT](iB|B)?)?$",
                 },
             ]
         },
@@ -182,6 +182,9 @@ def _claims(figures: tuple[str, ...], output: bool) -> Schema:
     properties = {name: _ref("bytes" if FIGURES[name] else "amount") for name in figures}
     if output:
         properties["output"] = _ref("output")
+    if MEMORY[0] in figures:
+        properties["batch"] = {"type": "integer", "minimum": 1, "description": "Of memory."}
+        properties["optimizer"] = {"enum": list(OPTIMIZERS), "description": "Of training_peak."}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

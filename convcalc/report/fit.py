@@ -408,23 +408,34 @@ def _box(box: dict[str, Solutions]) -> str:
 
 
 def _budget(fit: Fit, found: Largest) -> str:
+    in_bytes = found.figure.startswith("memory")
+    amount = _bytes if in_bytes else numbers.count
     name = " = ".join(found.of)
     what = "batch" if found.of == ("N",) else "input"
     at = _elsewhere(fit, found)
-    head = f"{found.figure} ≤ {found.budget:,}: "
+    head = f"{found.figure} ≤ {amount(found.budget)}: "
     unit = "" if found.answer is Answer.PROVED else f" (unknown: {found.reason})"
     if found.unbounded:
         return f"{head}every {what}{at} keeps it: {found.reason}."
     if found.size is None:
         beyond = found.beyond
-        least = f": {name} = {beyond[0]:,} has {beyond[1]:,}" if beyond else f": {found.reason}"
+        least = (
+            f": {name} = {beyond[0]:,} has {amount(beyond[1])}" if beyond else f": {found.reason}"
+        )
         return f"{head}no {what}{at} keeps it{least}."
-    text = f"{head}the largest {what}{at} is {name} = {found.size:,}, with {found.value:,}"
+    text = (
+        f"{head}the largest {what}{at} is {name} = {found.size:,}, with {amount(found.value or 0)}"
+    )
     if found.beyond is not None:
-        text += f"; {found.beyond[0]:,} has {found.beyond[1]:,}"
+        text += f"; {found.beyond[0]:,} has {amount(found.beyond[1])}"
     if found.fitting is not None and found.fitting != found.size:
         text += f"; the largest that fits exactly is {found.fitting:,}"
     return f"{text}{unit}."
+
+
+def _bytes(size: Size) -> str:
+    assert isinstance(size, int)
+    return f"{numbers.memory(size)} ({size:,} bytes)"
 
 
 def _elsewhere(fit: Fit, found: Largest) -> str:

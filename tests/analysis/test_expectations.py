@@ -105,13 +105,71 @@ def test_words() -> None:
     assert {p.code for p in wrong} == {"expect", "budget"}
 
 
-@pytest.mark.parametrize("key", ["training_peak: 4GiB", "inference_peak: 1GiB"])
-def test_a_figure_that_is_not_computed_is_never_passed_over(key: str) -> None:
+# Kept: the input, 768, and Flatten's map, 576, times the batch. Gradients are 6248; Adam keeps 2 ×
+# 6248 and 16 for its counts.
+@pytest.mark.parametrize(
+    ("budget", "ok"),
+    [
+        ("{saved: 1344}", True),
+        ("{saved: 1343}", False),
+        ("{saved: 10752, batch: 8}", True),
+        ("{saved: 10751, batch: 8}", False),
+        ("{saved: 11KB, batch: 8, optimizer: adam}", True),
+        ("{allocated: 616}", True),
+        ("{allocated: 615}", False),
+        ("{inference_peak: 1384}", True),
+        ("{inference_peak: 1343}", False),
+        ("{training_peak: 8192}", True),
+        ("{training_peak: 8192, optimizer: adam}", False),
+        ("{training_peak: 32KiB, optimizer: adam}", True),
+        ("{training_peak: 32KiB, batch: 64, optimizer: adam}", False),
+    ],
+)
+def test_budgets_of_memory(budget: str, ok: bool) -> None:
+    assert [claim.ok for claim in claims(budget=budget)] == [ok]
+
+
+def test_words_of_memory() -> None:
+    budget = "{params: 2K, saved: 1, training_peak: 2, batch: 4, optimizer: sgd}"
+    texts = [claim.problem().message for claim in claims(budget=budget) if not claim.ok]
+    assert texts[0] == "saved at batch 4 is 5,376, over the budget of 1"
+    assert texts[1].startswith("training_peak at batch 4 with sgd is ")
+    assert len(texts) == 2  # params are of the network, whatever the batch
+
+
+@pytest.mark.parametrize(
+    ("budget", "message", "help"),
+    [
+        ("{optimizer: adan}", "'adan' is no optimizer", "did you mean 'adam'?"),
+        ("{batch: 0}", "batch is a whole number of at least 1, not '0'", None),
+        ("{batch: 1.5}", "batch is a whole number of at least 1, not '1.5'", None),
+        ("{batch: [8]}", "batch must be text, not a list", None),
+        ("{bacth: 8}", "'bacth' is no key of budget", "did you mean 'batch'?"),
+        ("{saved: 8MIB}", "'MIB' is no unit of saved", None),
+    ],
+)
+def test_mistakes_in_budgets_of_memory(budget: str, message: str, help: str | None) -> None:
     with pytest.raises(convcalc.DesignError) as raised:
-        claims(budget=f"{{{key}}}")
-    place = raised.value.problems[0].place
-    assert place is not None
-    assert place.line == 9
+        claims(budget=budget)
+    (problem,) = raised.value.problems
+    assert message in problem.message
+    assert help is None or problem.help == help
+    assert problem.place is not None
+    assert problem.place.line == 9
+
+
+def test_a_peak_that_there_is_none_of_is_never_passed_over() -> None:
+    text = (
+        "convcalc: 1\nname: t\ninput: [3, 1, 1]\nlayers: BatchNorm2d\nbudget: {training_peak: 1G}\n"
+    )
+    network = convcalc.load(text)
+    with pytest.raises(convcalc.DesignError, match="there is no training_peak: BatchNorm2d cannot"):
+        compare(network.summary(), (), network.document.budget())
+    network = convcalc.load(text.replace("[3, 1, 1]", "[3, H, W]"))
+    with pytest.raises(
+        convcalc.DesignError, match="there is no training_peak: a peak is told where"
+    ):
+        compare(network.summary(), (), network.document.budget())
 
 
 def test_a_claim_needs_a_number() -> None:

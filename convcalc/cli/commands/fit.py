@@ -26,15 +26,25 @@ def parser() -> Parser:
         "give a wanted output or keep a budget. Each answer is proved, or labelled unknown.",
         argument=options.FILE,
         groups={
-            "the design": options.design_options(),
+            "the design": [*options.design_options(), options.FREEZE],
             "questions": [
                 Option("output", "SIZES", "which inputs give the last map this size: 7, 7x7, 7x?"),
                 Option("at", "PATH", "ask --output of this layer instead"),
                 Option("macs", "AMOUNT", "the largest batch and input under so many: 5G"),
                 Option("params", "AMOUNT", "the largest input under so many: 60M"),
+                Option(
+                    "memory",
+                    "AMOUNT",
+                    "the largest batch and input in so many bytes, weights and all: 24GiB",
+                ),
+                Option(
+                    "training", "", "for --memory: a step of training; so where nothing is said"
+                ),
+                Option("inference", "", "for --memory: a forward pass alone"),
                 Option("verify", "", "run PyTorch at the sizes where answers change, and compare"),
                 Option("device", "DEVICE", "for --verify: auto, cpu, cuda, cuda:1", "auto"),
             ],
+            "memory": options.memory_options(),
             "the report": [
                 Option("format", "FORMAT", ", ".join(FORMATS), FORMATS[0]),
                 Option("aux", "", "with the layers that serve training-only outputs"),
@@ -45,6 +55,7 @@ def parser() -> Parser:
             "convcalc fit vgg16 --output 7",
             "convcalc fit unet_padded --format markdown",
             "convcalc fit resnet --macs 5G --batch 8",
+            "convcalc fit lenet5 --memory 1GiB --optimizer adam",
             "convcalc fit alexnet --input 3x227xW",
         ],
     )
@@ -58,11 +69,18 @@ def run(values: Values) -> int:
     if wanted is None and values["at"] is not None:
         raise UsageError("--at says of which layer --output asks", "as in --output 14 --at i4a")
     amounts = {name: _amount(name, values[name]) for name in ("macs", "params")}
+    memory = None if values["memory"] is None else _amount("memory", values["memory"])
+    step = options.memory(values)
+    if values["training"] and values["inference"]:
+        raise UsageError("--training and --inference cannot both be", "leave one of them out")
     document = options.read_document(values["file"])
-    network = Network(document, values["variant"], settings)
+    network = Network(document, values["variant"], settings, options.frozen(values["freeze"]))
     found = network.fit(shape, batch, aux=values["aux"])
     inverses = [] if wanted is None else [found.sizes_for(wanted, values["at"])]
     budgets = _budgets(found, amounts)
+    if memory is not None:
+        training = not values["inference"]
+        budgets += found.largest_in_memory(memory, training=training, dtype=dtype, **step)
     verified = None
     if values["verify"]:
         from convcalc.pytorch import verify_fit
@@ -103,9 +121,11 @@ def _amount(figure: str, word: str | None) -> int | None:
     """The number of --macs and its like."""
     if word is None:
         return None
+    key = "training_peak" if figure == "memory" else figure  # another name for bytes
     try:
-        amount = parse_amount(figure, word, 0, len(word))
+        amount = parse_amount(key, word, 0, len(word))
     except Fault as fault:
         help = fault.help if isinstance(fault.help, str) else None
-        raise UsageError(f"--{figure}: {fault.message}", help) from None
+        message = fault.message.replace(key, figure)
+        raise UsageError(f"--{figure}: {message}", help) from None
     return amount.digits * amount.unit // amount.scale
