@@ -12,6 +12,7 @@ import pytest
 import convcalc
 from convcalc.analysis.memory import Memory
 from convcalc.analysis.summary import Summary, summarize
+from convcalc.cli import main
 from convcalc.errors import DesignError
 from convcalc.graph import flow
 from convcalc.language import parse_document
@@ -254,9 +255,21 @@ def test_vgg_16_has_16_layers_with_weights_and_most_of_them_in_one() -> None:
 
 
 def test_a_trunk_and_its_new_head() -> None:
-    """Transfer learning: what a frozen trunk leaves to train (d3_hands_on_ml, new_head)."""
+    """Transfer learning: what a frozen trunk leaves to train."""
     whole = convcalc.load("xception").summary()
     old_head = whole.layers[-1].params
-    head = convcalc.load("lectures/d3_hands_on_ml", "new_head").summary().totals
+    flowers = convcalc.load("xception", variant="flowers").summary().totals
+    assert whole.totals.params == whole.totals.trainable_params
     assert whole.totals.params - old_head == 20_806_952
-    assert head.trainable_params == 10_245
+    assert flowers.params - flowers.trainable_params == 20_806_952
+    assert flowers.trainable_params == 5 * 2048 + 5
+
+
+def test_what_b3_costs_more_than_b0(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command that lectures/d3_compound_scaling.yaml names."""
+    text = Path(convcalc.load("lectures/d3_compound_scaling").file).read_text("utf-8")
+    found = re.search(r"`convcalc (diff [\w: ]+)`", text)
+    assert found
+    assert main(found[1].split()) == 0
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("MACs  ")]
+    assert line.split()[1:4] == ["385,814,752", "1,827,141,392", "+1,441,326,640"]
