@@ -313,10 +313,12 @@ class _FeatureNorm(Op):
 
 
 def layer_normalised(tape: Tape, x: Stored) -> Stored:
-    """torch.nn.LayerNorm over the last axis: two statistics a row, a contiguous output."""
+    """torch.nn.LayerNorm over the last axis: two statistics a row; output and gradient lie row
+    after row. Source: aten/src/ATen/native/layer_norm.cpp.
+    """
     mean = tape.new(x.shape[:-1], "mean", width=tape.statistics)
     deviation = tape.new(x.shape[:-1], "deviation", width=tape.statistics)
-    out = tape.kernel(x.shape, x, *tape.weights, saves=[x, mean, deviation])
+    out = tape.kernel(x.shape, x, *tape.weights, saves=[x, mean, deviation], contiguous=True)
     tape.drop(mean, deviation)
     return out
 

@@ -30,7 +30,8 @@ def compare_memory(
     """
     device = inputs[0].device
     if device.type != "cpu":
-        return [], [f"memory is not compared on {device.type}: its rules there are unmeasured"]
+        why = "its rules there come from PyTorch's source and were not measured"
+        return [], [f"memory is not compared on {device.type}: {why}"]
     memory = Memory(flow, dtype)
     left_out = uncertain(flow)
     if left_out:
