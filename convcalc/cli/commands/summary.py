@@ -27,7 +27,17 @@ def parser() -> Parser:
         argument=options.FILE,
         groups={
             "the design": [*options.design_options(), options.FREEZE],
-            "memory": options.memory_options(),
+            "memory": [
+                *options.memory_options(),
+                Option(
+                    "timeline",
+                    "FILE",
+                    "live bytes over forward, backward and step, as a chart; written to a file "
+                    "that ends in .svg or .csv",
+                    bare=True,
+                ),
+                Option("inference", "", "for --timeline: of a forward pass alone"),
+            ],
             "the report": [
                 Option("format", "FORMAT", ", ".join(FORMATS), FORMATS[0]),
                 options.symbolic_option(),
@@ -50,6 +60,7 @@ def parser() -> Parser:
             "convcalc summary resnet --variant resnet50 --depth 1",
             "convcalc summary alexnet --input 3x224x224 --batch 8",
             "convcalc summary vgg16 --explain Conv[0]",
+            "convcalc summary vgg16 --optimizer adam --timeline",
             "convcalc summary mobilenetv2 --set alpha=1.4 --format json",
             "convcalc summary unet --symbolic",
             "convcalc summary unet --symbolic base,classes --format python",
@@ -69,6 +80,7 @@ def run(values: Values) -> int:
     depth = options.whole("--depth", values["depth"])
     if values["explain"] is not None and format not in EXPLAINED:
         raise UsageError(f"--explain takes --format {', '.join(EXPLAINED)}, not {format}")
+    _check_timeline(values)
     if depth is not None and values["all"]:
         raise UsageError("--all shows every level, so --depth has nothing to choose")
     shape, batch = options.inputs(values["input"]), options.batch(values["batch"])
@@ -78,11 +90,45 @@ def run(values: Values) -> int:
     summary = network.summary(
         shape, batch, dtype, symbolic=options.symbolic(values["symbolic"]), **options.memory(values)
     )
-    if values["explain"] is not None:
+    if values["timeline"] is not None:
+        _timeline(summary, values["timeline"], values["inference"])
+    elif values["explain"] is not None:
         console.write(_explained(summary, values["explain"] or None, format))
     else:
         console.write(_report(summary, format, names, depth, values["all"]))
     return FAILED if values["strict"] and summary.failing_warnings else OK
+
+
+def _check_timeline(values: Values) -> None:
+    file = values["timeline"]
+    if file is None:
+        if values["inference"]:
+            raise UsageError("--inference goes with --timeline", "the table has both peaks")
+        return
+    if file and not file.lower().endswith((".svg", ".csv")):
+        raise UsageError(
+            f"--timeline writes a file that ends in .svg or .csv, not {file!r}",
+            "without a file it draws a chart: put it last, or before another option",
+        )
+    if values["explain"] is not None or values["format"] != FORMATS[0]:
+        raise UsageError("--timeline is a report of its own: leave --format and --explain out")
+
+
+def _timeline(summary: Summary, file: str, inference: bool) -> None:
+    """Draw, or write, live bytes over a pass."""
+    course = summary.inference if inference else summary.training
+    if course is None:
+        reason = summary.no_peak if inference else summary.no_training_peak
+        raise UsageError(f"there is no timeline: {reason}")
+    from convcalc.report import timeline
+
+    if not file:
+        console.write(timeline.chart(summary, course, width=console.width(), style=console.style()))
+        return
+    svg = file.lower().endswith(".svg")
+    text = timeline.svg(summary, course) if svg else timeline.table(course)
+    with open(file, "w", encoding="utf-8") as out:
+        out.write(text + "\n")
 
 
 def _explained(summary: Summary, path: str | None, format: str) -> str:
