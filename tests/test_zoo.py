@@ -77,7 +77,11 @@ def test_a_wrong_claim_is_caught() -> None:
 
 def index() -> str:
     """The index as it should stand: what `convcalc list` prints."""
-    command = [sys.executable, "-m", "convcalc", "list", "--variants", "--format", "markdown"]
+    return f"{listed('--variants')}\n## The lectures\n\n{listed('--lectures')}"
+
+
+def listed(option: str) -> str:
+    command = [sys.executable, "-m", "convcalc", "list", option, "--format", "markdown"]
     done = subprocess.run(command, cwd=ZOO.parent, capture_output=True, text=True, check=True)
     return done.stdout
 
