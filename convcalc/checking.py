@@ -86,6 +86,7 @@ def check_network(
     dtype: str = "float32",
     device: str = "auto",
     run: bool = True,
+    deep: bool = False,
 ) -> Check:
     """Compare what a network is said to be, what is computed, and what PyTorch measures.
 
@@ -109,7 +110,9 @@ def check_network(
     if run:
         from convcalc.pytorch import check_graph
 
-        report = check_graph(summary.graph, flow=summary.flow, device=device, dtype=dtype)
+        report = check_graph(
+            summary.graph, flow=summary.flow, device=device, dtype=dtype, deep=deep
+        )
     return Check(network, summary, claims, report)
 
 
@@ -143,6 +146,7 @@ def check(
     dtype: str = "float32",
     device: str = "auto",
     run: bool = True,
+    deep: bool = False,
     **values: Override,
 ) -> list[Check]:
     """Prove a design's figures: build it in PyTorch, run it once, compare all of them.
@@ -153,11 +157,14 @@ def check(
     source, values: as in `load`. input, batch, dtype: of the run, as in `Network.summary`.
     device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1".
     run: False leaves PyTorch out.
+    deep: measure too how layers follow shifts of the input, in a few runs in float64.
 
     Raises DesignError where the design is wrong; TorchMissing, DeviceError.
     """
     return [
-        check_network(network, input=input, batch=batch, dtype=dtype, device=device, run=run)
+        check_network(
+            network, input=input, batch=batch, dtype=dtype, device=device, run=run, deep=deep
+        )
         for network in networks(read(source), variant, values)
     ]
 
@@ -229,12 +236,15 @@ def attempt(
     dtype: str = "float32",
     device: str = "auto",
     run: bool = True,
+    deep: bool = False,
 ) -> Check | Broken:
     """`check_network`, but a wrong design is an outcome."""
     from convcalc.pytorch.errors import DeviceError, TorchMissing
 
     try:
-        return check_network(network, input=input, batch=batch, dtype=dtype, device=device, run=run)
+        return check_network(
+            network, input=input, batch=batch, dtype=dtype, device=device, run=run, deep=deep
+        )
     except (DeviceError, TorchMissing):  # no fault of the design
         raise
     except (ConvcalcError, RecursionError, MemoryError) as error:

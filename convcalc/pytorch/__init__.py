@@ -74,12 +74,14 @@ def check_graph(
     device: str = "auto",
     batch: int = 1,
     dtype: str = "float32",
+    deep: bool = False,
 ) -> Report:
     """Build the network, really run it once, and compare every figure with what torch says.
 
     flow: the sizes to run at (`batch` is then the flow's own); None: those of the design.
     device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1".
     dtype: "float32", "float64", "float16" or "bfloat16".
+    deep: measure too whether layers follow shifts of the input; this takes several runs in float64.
 
     Whatever torch refuses to build or run is a failed comparison that names the layer; so is a
     network that needs more memory than there is, which is not run.
@@ -90,7 +92,7 @@ def check_graph(
     require_torch()
     from convcalc.pytorch import check
 
-    return check.check_graph(graph, flow=flow, device=device, batch=batch, dtype=dtype)
+    return check.check_graph(graph, flow=flow, device=device, batch=batch, dtype=dtype, deep=deep)
 
 
 def verify_fit(

@@ -12,6 +12,7 @@ from convcalc.pytorch.capacity import shortage
 from convcalc.pytorch.compare import Comparison, Report, compare
 from convcalc.pytorch.compare_memory import compare_memory
 from convcalc.pytorch.devices import resolve_device, resolve_dtype
+from convcalc.pytorch.equivariance import compare_equivariance
 from convcalc.pytorch.errors import BuildError, reason
 from convcalc.pytorch.measure import measure
 from convcalc.pytorch.module import as_number, numbers, to_module
@@ -28,6 +29,7 @@ def check_graph(
     device: str = "auto",
     batch: int = 1,
     dtype: str = "float32",
+    deep: bool = False,
 ) -> Report:
     """See `convcalc.pytorch.check_graph`."""
     start = time.perf_counter()
@@ -39,6 +41,8 @@ def check_graph(
     notes: list[str] = []
     if skipped is None:
         comparisons = _compared(flow, target, dtype, notes)
+        if deep:
+            comparisons += compare_equivariance(flow, notes, device=str(target))
     else:
         comparisons = [Comparison("run", None, "runs", skipped)]
     return Report(

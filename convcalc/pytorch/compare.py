@@ -26,12 +26,13 @@ class Comparison:
 
     figure: of a layer "output", "dtype", "parameters", "buffers" (name → dtype and shape, in
         PyTorch's order), "params" (elements), "macs", "receptive_field", "global", "jump", "offset"
-        (see `convcalc.pytorch.receptive`), "output_bytes", "allocated_bytes", "saved_bytes" (see
-        `convcalc.analysis.memory`), "keeps" (path of a value that backward needs → bytes; "besides"
-        for what is no layer's value); of the network "params", "trainable_params",
-        "buffers" (elements), "weights_bytes", "macs", "outputs", all without what serves aux
-        outputs alone; "aux_params", "aux_macs", "aux_outputs" for that; "layers" (that ran).
-        "build" and "run" stand only where torch refused.
+        (see `convcalc.pytorch.receptive`), "equivariance" (see `convcalc.pytorch.equivariance`),
+        "output_bytes", "allocated_bytes", "saved_bytes" (see `convcalc.analysis.memory`), "keeps"
+        (path of a value that backward needs → bytes; "besides" for what is no layer's value); of
+        the network "params", "trainable_params", "buffers" (elements), "weights_bytes", "macs",
+        "outputs", all without what serves aux outputs alone; "aux_params", "aux_macs",
+        "aux_outputs" for that; "layers" (that ran). "build" and "run" stand only where torch
+        refused.
     path: the layer's; None for the network's.
     """
 

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 AT_ONCE = 1 << 18
 #: So many values all layers together keep meanwhile: a quarter of a gibibyte of them.
 KEPT = 1 << 25
-#: So many values are computed at most for the gradients along one axis, about half a minute of work
-#: (HRNet, the largest of the zoo, takes nearly as many): a chain of n layers takes n³ of them. Where
-#: there would be more, fewer layers are measured.
+#: So many values are computed at most for the gradients along one axis, half a minute of work
+#: (HRNet, the largest of the zoo, takes nearly as many): a chain of n layers takes n³ of them.
+#: Where there would be more, fewer layers are measured.
 MOST = 3 << 29
 #: Where fields recur after more outputs than this, only two neighbours are asked for.
 MAX_TURNS = 64
@@ -269,7 +269,7 @@ def compare_fields(flow: Flow, notes: list[str] | None = None) -> list[Compariso
         measured: dict[int, list[Measured | None]] = {}
         known: dict[tuple[Any, ...], dict[int, tuple[Field, Measured]]] = {}
         for axis in range(axes):
-            key = _along(flow, name, axis)
+            key = along(flow, axis)
             if key not in known:
                 known[key] = _axis(flow, name, axis, left_out)
             for index, (field, seen) in known[key].items():
@@ -288,7 +288,7 @@ def compare_fields(flow: Flow, notes: list[str] | None = None) -> list[Compariso
     return comparisons
 
 
-def _along(flow: Flow, name: str, axis: int) -> tuple[Any, ...]:
+def along(flow: Flow, axis: int) -> tuple[Any, ...]:
     """What a network looks like along an axis: axes that look alike are measured once."""
     seen: list[Any] = []
     for node in flow.graph.nodes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from convcalc.analysis.equivariance import Kept, equivariance_at
 from convcalc.integers import Answer, Formula, evaluate, expand, symbols
+from convcalc.ops.base import AXES
 from convcalc.report import numbers
 from convcalc.report.grid import PLAIN, Column, Row, draw
 from convcalc.report.sizes import NONE, as_json, congruence, intervals
@@ -14,8 +16,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.analysis.budget import Largest
+    from convcalc.analysis.equivariance import Equivariance
     from convcalc.analysis.fit import Axis, Demand, Fit, Join, Sizes, Stride
-    from convcalc.analysis.inverse import Inverse, Kept
+    from convcalc.analysis.inverse import Inverse
+    from convcalc.analysis.inverse import Kept as KeptWeights
+    from convcalc.graph import Node
     from convcalc.integers import Size, Solutions
     from convcalc.network import Network
     from convcalc.ops.base import Condition
@@ -42,7 +47,7 @@ class FitReport:
     PyTorch said, None where it was not run.
     """
 
-    __slots__ = ("budgets", "fit", "inverses", "kept", "network", "verified")
+    __slots__ = ("_equivariance", "budgets", "fit", "inverses", "kept", "network", "verified")
 
     def __init__(
         self,
@@ -56,8 +61,16 @@ class FitReport:
         self.fit = fit
         self.inverses = tuple(inverses)
         self.budgets = tuple(budgets)
-        self.kept: Kept | None = fit.kept()
+        self.kept: KeptWeights | None = fit.kept()
         self.verified = verified
+        self._equivariance: Equivariance | None = None
+
+    @property
+    def equivariance(self) -> Equivariance:
+        """What becomes of shifts, at the design's own sizes where it has them."""
+        if self._equivariance is None:
+            self._equivariance = equivariance_at(self.fit.flow, self.fit.declared)
+        return self._equivariance
 
     @property
     def ok(self) -> bool:
@@ -142,6 +155,7 @@ def _parts(report: FitReport) -> Iterator[str | Table]:
         yield _joins(joins)
     if fit.features is not None:
         yield _features(fit)
+    yield "\n".join(_shifts(report))
     for found in report.inverses:
         yield _inverse(fit, found)
     if report.kept is not None:
@@ -347,6 +361,54 @@ def _features(fit: Fit) -> str:
     return f"{text}."
 
 
+def _shifts(report: FitReport) -> Iterator[str]:
+    """By how much the input may be shifted so that features follow, and what padding does to it."""
+    found = report.equivariance
+    for node in found.features[:SHOWN]:
+        for input, several in found.by_node[node.index].items():
+            of = f" of {input}" if len(found.by_node[node.index]) > 1 else ""
+            kept = [axis for axis in several if isinstance(axis, Kept)]
+            alike = len({str(axis) for axis in kept}) == 1
+            for number, axis in enumerate(kept[:1] if alike else kept):
+                along = "" if alike else f" along the {AXES[len(several)][number]}"
+                yield f"{_shift(node, axis, of + along)}."
+    if not found.features:
+        yield f"No layer follows shifts of the input: {_lost(found)}."
+    elif len(found.features) > SHOWN:
+        yield f"{len(found.features) - SHOWN:,} more layers are the last to follow shifts."
+
+
+def _shift(node: Node, kept: Kept, where: str) -> str:
+    rows = numbers.plural(kept.shift, "row")
+    text = f"A shift of the input{where} by {rows} moves {node.path}{_at(node)} by "
+    text += f"{numbers.plural(kept.moves, 'place')}"
+    if kept.border is None:
+        return f"{text} exactly, away from padding"
+    if kept.inner is None:
+        return f"{text} exactly, away from padding, which reaches all of it"
+    start, end = kept.border
+    if not start and not end:
+        return f"{text} exactly: there is no padding"
+    return (
+        f"{text} exactly, but for the first {start} and the last {end} of {kept.places}, in which "
+        "padding has a part"
+    )
+
+
+def _lost(found: Equivariance) -> str:
+    """Why the first layer follows no shift."""
+    for node in found.graph.layers:
+        for several in found.by_node[node.index].values():
+            for axis in several:
+                if isinstance(axis, str):
+                    return f"{node.path}{_at(node)}: {axis}"
+    return "nothing depends on its places"
+
+
+def _at(node: Node) -> str:
+    return f" (line {node.place.line})" if node.place else ""
+
+
 def _inverse(fit: Fit, found: Inverse) -> str:
     wanted = numbers.TIMES.join("any" if w is None else str(w) for w in found.wanted)
     if not found.possible:
@@ -378,7 +440,7 @@ def _set(solutions: Solutions) -> str:
     return intervals(solutions) if solutions.finite else congruence(solutions)
 
 
-def _kept(fit: Fit, kept: Kept) -> str:
+def _kept(fit: Fit, kept: KeptWeights) -> str:
     first = kept.pinned[0]
     more = f" and {numbers.plural(len(kept.pinned) - 1, 'more')}" if len(kept.pinned) > 1 else ""
     text = (
@@ -479,6 +541,7 @@ def as_dict(report: FitReport) -> dict[str, Any]:
         "square": None if fit.square is None else _axis_dict(fit.square),
         "features": None,
         "weights": None if report.kept is None else _kept_dict(report.kept),
+        "equivariance": _shifts_dict(report.equivariance),
         "outputs": [_inverse_dict(found) for found in report.inverses],
         "budgets": [_budget_dict(found) for found in report.budgets],
         "verified": None,
@@ -489,6 +552,30 @@ def as_dict(report: FitReport) -> dict[str, Any]:
     if report.verified is not None:
         result["verified"] = _verified_dict(report.verified)
     return result
+
+
+def _shifts_dict(found: Equivariance) -> list[dict[str, Any]]:
+    """The last layers that follow shifts: for each axis of each input the shift, by how many places
+    it moves them, and in how many padding has a part at the start and end (null: sizes are open).
+    """
+    return [
+        {
+            "path": node.path,
+            "input": input,
+            "axes": [
+                {
+                    "shift": axis.shift,
+                    "moves": axis.moves,
+                    "places": axis.places if isinstance(axis.places, int) else None,
+                    "border": None if axis.border is None else list(axis.border),
+                }
+                for axis in several
+                if isinstance(axis, Kept)
+            ],
+        }
+        for node in found.features
+        for input, several in found.by_node[node.index].items()
+    ]
 
 
 def _axis_dict(axis: Axis) -> dict[str, Any]:
@@ -541,7 +628,7 @@ def _text(size: Size) -> int | str:
     return size if isinstance(size, int) else str(size)
 
 
-def _kept_dict(kept: Kept) -> dict[str, Any]:
+def _kept_dict(kept: KeptWeights) -> dict[str, Any]:
     return {
         "pinned": [
             {"path": p.path, "tensor": p.tensor, "size": _text(p.size), "value": p.value}

@@ -1,6 +1,7 @@
 """Receptive fields as `summary --format json` tells them, at the last convolution.
 
-The figures are those of float64 gradients through torchvision's models; `check` measures each layer.
+The figures are those of float64 gradients through torchvision's models; `check` measures each
+layer.
 """
 
 from __future__ import annotations

@@ -92,5 +92,6 @@ def test_without_yaml_a_command_line_says_so() -> None:
     process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
-    assert process.stdout == "2\n" and "yaml" in process.stderr
+    assert process.stdout == "2\n"
+    assert "yaml" in process.stderr
     assert "Traceback" not in process.stderr

@@ -38,6 +38,7 @@ def parser() -> Parser:
                 Option(
                     "device", "DEVICE", "auto (CUDA where there is one), cpu, cuda, cuda:1", "auto"
                 ),
+                Option("deep", "", "measure too how layers follow shifts of the input: slower"),
                 Option("no-run", "", "leave PyTorch out: check the files, expect and budget alone"),
             ],
             "the report": [
@@ -78,6 +79,7 @@ def run(values: Values) -> int:
                     dtype=dtype,
                     device=values["device"],
                     run=running,
+                    deep=values["deep"],
                 )
             )
     _show(outcomes, format, strict)

@@ -1,0 +1,79 @@
+"""Which shifts of the input a network follows, and where padding breaks it."""
+
+from __future__ import annotations
+
+import pytest
+
+import convcalc
+from convcalc.analysis.equivariance import Equivariance, Kept, equivariance, inner_outputs
+from convcalc.graph import flow
+from convcalc.language import parse_document
+from convcalc.ops.base import Window
+from convcalc.ops.convolution import window_output
+
+
+def of(layers: str, *shape: int) -> Equivariance:
+    text = f"convcalc: 1\ninput: {list(shape)}\nlayers:\n- {layers}\n"
+    return equivariance(flow(parse_document(text, "shift.yaml").build()))
+
+
+def last(found: Equivariance) -> tuple[str, int, int, tuple[int, int] | None]:
+    (node,) = found.features
+    kept = found.of(node.index)[0]
+    assert isinstance(kept, Kept)
+    return node.path, kept.shift, kept.moves, kept.border
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "input", "told"),
+    [
+        ("vgg16", None, None, ("MaxPool2d[4]", 32, 1, (3, 3))),
+        ("alexnet", None, None, ("MaxPool2d[2]", 32, 1, (2, 2))),
+        ("resnet", "resnet50", (3, 1024, 1024), ("Bottleneck[15].ReLU[2]", 32, 1, (7, 6))),
+        ("unet", None, None, ("Conv2d", 16, 16, (0, 0))),
+        ("lenet5", None, None, ("Act[2].Tanh", 4, 1, (0, 0))),
+        ("vit_b16", None, None, ("Conv2d", 16, 1, (0, 0))),
+    ],
+)
+def test_networks(name: str, variant: str | None, input: object, told: object) -> None:
+    network = convcalc.load(name, variant)
+    assert last(equivariance(network.flow(input))) == told  # type: ignore[arg-type]
+
+
+def test_what_follows_no_shift() -> None:
+    assert not of("Flatten -> Linear(3)", 3, 8, 8).features
+    assert not of("GroupNorm(1)", 4, 8, 8).features
+    gated = of("Conv2d(4, 3) -> AdaptiveAvgPool2d(1) -> Conv2d(4, 1)", 3, 8, 8)
+    assert [node.path for node in gated.features] == ["Conv2d[0]"]
+    assert gated.of(3) == ("a path sees the whole axis",) * 2
+
+
+@pytest.mark.parametrize("upsample", [1, 2, 3])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_inner_outputs(upsample: int, stride: int, dilation: int) -> None:
+    """Beside a look at every tap of every output."""
+    for kernel in (1, 2, 3, 5):
+        for before in range(4):
+            for size in (7, 12):
+                window = Window(kernel, stride, before, before, dilation, upsample)
+                spread = (size - 1) * upsample + 1
+                outputs = window_output(spread, Window(kernel, stride, before, before, dilation))
+                for low, high in ((0, size - 1), (2, size - 2), (4, 4)):
+                    inner = [
+                        output
+                        for output in range(max(outputs, 0))  # type: ignore[arg-type]  # ints
+                        if all(
+                            low * upsample <= tap <= high * upsample or tap % upsample
+                            for tap in range(
+                                output * stride - before,
+                                output * stride - before + dilation * kernel,
+                                dilation,
+                            )
+                        )
+                    ]
+                    found = inner_outputs((low, high), outputs, window)
+                    told = list(range(found[0], found[1] + 1)) if found else []
+                    # What reads nothing but gaps lies far out, too: there not all are told.
+                    assert told == inner if upsample == 1 else set(told) <= set(inner)
+                    assert told or upsample > 1 or not inner

@@ -1,0 +1,92 @@
+"""Shifts measured: what is computed agrees, and wrong rules are seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import convcalc
+from convcalc.graph import flow
+from convcalc.language import parse_document
+from convcalc.ops.attention import PositionBias
+from convcalc.ops.base import Window
+from convcalc.ops.convolution import Conv2d
+from convcalc.ops.normalization import GroupNorm
+from convcalc.ops.pooling import MaxPool2d
+from convcalc.pytorch import Comparison
+from convcalc.pytorch.equivariance import compare_equivariance
+
+
+def measured(layers: str, *shape: int) -> list[Comparison]:
+    text = f"convcalc: 1\ninput: {list(shape)}\nlayers:\n- {layers}\n"
+    return compare_equivariance(flow(parse_document(text, "shift.yaml").build()))
+
+
+def failing(layers: str, *shape: int) -> list[str | None]:
+    return [c.path for c in measured(layers, *shape) if not c.ok]
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        ("lenet5", None),
+        ("alexnet", None),
+        ("m5", None),
+        ("resnet", "resnet18"),
+        ("squeezenet", None),
+        ("vit_b16", None),
+    ],
+)
+def test_networks(name: str, variant: str | None) -> None:
+    comparisons = compare_equivariance(convcalc.load(name, variant).flow())
+    assert comparisons
+    assert [str(c) for c in comparisons if not c.ok] == []
+
+
+NET = "Conv2d(4, 3, padding=1) -> ReLU -> MaxPool2d(2) -> Conv2d(4, 5, 2, 2) -> ReLU"
+DECODER = "Conv2d(4, 3, 2, 1) -> ReLU -> ConvTranspose2d(4, 4, 2, 1) -> Conv2d(2, 3, padding=1)"
+
+
+@pytest.mark.parametrize("layers", [NET, DECODER, "Upsample(scale_factor=2) -> Conv2d(2, 3)"])
+def test_small_networks(layers: str) -> None:
+    comparisons = measured(layers, 3, 32, 32)
+    assert len(comparisons) == layers.count("->") + 1
+    assert all(c.ok for c in comparisons)
+
+
+def test_a_wrong_stride_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MaxPool2d, "windows", lambda self, *shapes: [Window(2, 1)] * 2)
+    assert "MaxPool2d" in failing(NET, 3, 32, 32)
+
+
+def test_forgotten_padding_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = Conv2d.windows
+
+    def windows(self: Conv2d, *shapes: Any) -> list[Window]:
+        found = true(self, *shapes)
+        return [Window(w.kernel, w.stride, 0, w.after, w.dilation) for w in found]
+
+    monkeypatch.setattr(Conv2d, "windows", windows)
+    monkeypatch.setattr(Conv2d, "output", lambda self, x: (x[0], 4, x[2], x[3]))
+    assert failing("Conv2d(4, 3, padding=1)", 3, 16, 16) == ["Conv2d"]
+
+
+@pytest.mark.parametrize(
+    ("op", "layers"), [(GroupNorm, "GroupNorm(1)"), (PositionBias, "PositionBias")]
+)
+def test_what_treats_places_apart_is_seen(
+    op: Any, layers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = f"Conv2d(4, 3) -> {layers} -> Conv2d(4, 3)"
+    assert failing(chain, 3, 16, 16) == []
+    monkeypatch.setattr(op, "fixed", "")
+    assert op.__name__ in failing(chain, 3, 16, 16)
+
+
+def test_check_measures_it_when_asked() -> None:
+    (plain,) = convcalc.check("lenet5")
+    (deep,) = convcalc.check("lenet5", deep=True)
+    more = {c.figure for c in deep.comparisons} - {c.figure for c in plain.comparisons}
+    assert more == {"equivariance"}
+    assert deep.ok
