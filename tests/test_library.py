@@ -154,7 +154,7 @@ def test_check() -> None:
     assert outcome.ok
     assert outcome.report is not None
     assert outcome.comparisons == outcome.report.comparisons
-    assert [claim.figure for claim in outcome.claims] == ["params"]
+    assert [claim.figure for claim in outcome.claims] == ["params", "macs"]
     with pytest.raises(convcalc.DeviceError):
         convcalc.check("lenet5", device="tpu")
 
