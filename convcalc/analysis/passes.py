@@ -43,14 +43,18 @@ class Gradient:
     """A gradient on its way: the storage it lies in, how, and how many places refer to it.
 
     view: it is a view, and keeps the tensor that it is a view of; such is never added to in place.
+    shape: known of views, and of sums of them.
     """
 
-    __slots__ = ("storage", "strides", "uses", "view")
+    __slots__ = ("shape", "storage", "strides", "uses", "view")
 
-    def __init__(self, storage: Storage, strides: Strides, view: bool = False) -> None:
+    def __init__(
+        self, storage: Storage, strides: Strides, *, view: bool = False, shape: Shape | None = None
+    ) -> None:
         self.storage = storage
         self.strides = strides
         self.view = view
+        self.shape = shape
         self.uses = 1
         storage.uses += 1
 
@@ -403,7 +407,7 @@ class Pass:
                 gradient = arrived[0]
                 gradient.uses += 1
             elif kind in (BLOCK, PLACED):
-                gradient = Gradient(self._new(how), None, kind == PLACED)
+                gradient = Gradient(self._new(how), None, view=kind == PLACED)
             else:
                 gradient = self._viewed(arrived[0], how, size)
             made.append((target, size, gradient))
@@ -435,7 +439,7 @@ class Pass:
         else:
             views, strides = view.strides_of(gradient.strides)
         if views:
-            return Gradient(gradient.storage, strides, True)
+            return Gradient(gradient.storage, strides, view=True, shape=view.shape)
         return Gradient(self._new(size), None)
 
     def _sum(self, first: Gradient, second: Gradient, size: int) -> Gradient:
@@ -443,7 +447,13 @@ class Pass:
         if not first.view and first.uses == 1 and first.storage.uses == 1:
             self._release(second)
             return first
-        both = Gradient(self._new(size), None if first.view else first.strides)
+        strides = first.strides
+        shape = second.shape if first.shape is None else first.shape
+        if (
+            shape is not None
+        ):  # a view: the sum is dense, in the order of the first, then the second
+            strides = lay.pointwise(shape, [(shape, first.strides), (shape, second.strides)])
+        both = Gradient(self._new(size), strides, shape=shape)
         self._release(first)
         self._release(second)
         return both

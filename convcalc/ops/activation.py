@@ -362,6 +362,11 @@ class GLU(Op):
         return nn.GLU(self.dim)
 
 
+def softmax(tape: Tape, x: Stored) -> Stored:
+    """Output and gradient are contiguous. Source: aten/src/ATen/native/SoftMax.cpp."""
+    return tape.kernel(x.shape, x, saves=[OUTPUT], contiguous=True)
+
+
 class _Softmax(Op):
     """What the softmaxes along an axis share: the values along it add to 1."""
 
@@ -381,7 +386,7 @@ class _Softmax(Op):
         return [GLOBAL if number == at else Window(1) for number in range(2, rank)]
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return tape.pointwise(inputs[0], saves=[OUTPUT])
+        return softmax(tape, inputs[0])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(self.dim)
@@ -404,7 +409,7 @@ class Softmin(_Softmax):
     """Softmax of −x. Source: torch/nn/modules/activation.py."""
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return tape.pointwise(tape.pointwise(inputs[0]), saves=[OUTPUT])
+        return softmax(tape, tape.pointwise(inputs[0]))
 
 
 class Softmax2d(Op):
@@ -417,7 +422,7 @@ class Softmax2d(Op):
     spatial = 2
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return tape.pointwise(inputs[0], saves=[OUTPUT])
+        return softmax(tape, inputs[0])
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.Softmax2d()

@@ -84,7 +84,7 @@ class _AlphaDropout(_Dropout):
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
         if self.p in (0, 1) or not tape.training:
-            return super().memory(tape, x)
+            return tape.dropout(x, self.p, self.noise(x.shape))
         noise = self.noise(x.shape) or x.shape
         first, second = tape.new(noise, "noise"), tape.new(noise, "shift")
         out = tape.multiply(x, first)  # `inplace` is ignored here

@@ -587,7 +587,9 @@ class Tape:
             return self.pointwise(x, saves=[self.new(x.shape, "mask", width=BOOL)])
         shape = x.shape if noise is None else noise
         noise_of = self.new(shape, "noise", width=x.width)
-        return self.multiply(x, noise_of, inplace=inplace)
+        out = self.multiply(x, noise_of, inplace=inplace)
+        self.drop(noise_of)
+        return out
 
     # ------------------------------------------------------------------ shapes and places
 
