@@ -199,6 +199,14 @@ def test_open_sizes() -> None:
     assert found.fits is None
 
 
+def test_rows_of_large_maps_are_counted() -> None:
+    """Rows that are too many to be listed are not thereby read."""
+    found = convcalc.layer("MaxPool2d(2)", (3, 100_000, 100_001)).derivation
+    assert found is not None
+    told = [(fit.fits, fit.unread_rows, fit.unread) for fit in found.fits]
+    assert told == [(True, 0, ()), (False, 1, ())]
+
+
 def test_a_network() -> None:
     net = convcalc.load("alexnet")
     explained = net.explain()

@@ -35,11 +35,23 @@ class AxisFit:
     axis: from 0. name: "height", … size: what flows in. total: size + padding − reach, which the
     stride must divide; rest: what is left over (None where the size is open, and then `residue`:
     the sizes that fit are residue (mod stride)). unread: the rows that no output reads, as runs of
-    (first, last), from 0. sizes: the nearest ones that fit. near: for "padding", "stride" and
-    "kernel_size" the nearest values that fit at this size.
+    (first, last), from 0; empty, too, for inputs of more than MAX_ROWS. unread_rows: how many they
+    are; None where that cannot be told. sizes: the nearest ones that fit. near: for "padding",
+    "stride" and "kernel_size" the nearest values that fit at this size.
     """
 
-    __slots__ = ("axis", "name", "near", "residue", "rest", "size", "sizes", "stride", "unread")
+    __slots__ = (
+        "axis",
+        "name",
+        "near",
+        "residue",
+        "rest",
+        "size",
+        "sizes",
+        "stride",
+        "unread",
+        "unread_rows",
+    )
 
     def __init__(self, axis: int, name: str, size: Size, stride: int) -> None:
         self.axis = axis
@@ -49,6 +61,7 @@ class AxisFit:
         self.rest: int | None = None
         self.residue: int | None = None
         self.unread: tuple[tuple[int, int], ...] = ()
+        self.unread_rows: int | None = 0
         self.sizes: tuple[int, ...] = ()
         self.near: dict[str, tuple[int, ...]] = {}
 
@@ -57,17 +70,13 @@ class AxisFit:
         """Whether the stride divides; None for an open size."""
         return None if self.rest is None else self.rest == 0
 
-    @property
-    def unread_rows(self) -> int:
-        """How many rows no output reads."""
-        return sum(last - first + 1 for first, last in self.unread)
-
     def as_dict(self) -> dict[str, Any]:
         return {
             "axis": self.name,
             "fits": self.fits,
             "rest": self.rest,
             "unread": [list(run) for run in self.unread],
+            "unread_rows": self.unread_rows,
             "sizes": list(self.sizes),
             "congruence": None if self.residue is None else [self.stride, self.residue],
             **{name: list(values) for name, values in self.near.items()},
@@ -95,6 +104,8 @@ def axis_fits(layer: Layer) -> list[AxisFit]:
         slack = window.before + window.after - window.reach
         if isinstance(size, int) and isinstance(outputs[axis], int):
             fit.rest = (size + slack) % window.stride
+            dropped = layer.dropped[axis]
+            fit.unread_rows = dropped if isinstance(dropped, int) else None
             fit.unread = tuple(_unread(size, outputs[axis], window))  # type: ignore[arg-type]
             if fit.rest:
                 smaller, larger = size - fit.rest, size - fit.rest + window.stride

@@ -83,12 +83,13 @@ class Line:
 def lines_of(rules: Iterable[Rule], *, kept: bool = True) -> list[Line]:
     """The rules, those alike of several axes as one. kept: also those of sizes that stay."""
     lines: list[Line] = []
-    known: dict[tuple[str, str, str], Line] = {}
+    known: dict[tuple[str, ...], Line] = {}
     for rule in rules:
         kind, axis = _parts(rule.figure)
         if not kept and (rule.note == _KEPT or (kind != "size" and _stays(rule))):
             continue
-        key = (kind, rule.substituted, str(rule.value))
+        alike = kind if axis != "channels" else axis
+        key = (alike, rule.note, rule.substituted, str(rule.value))
         same = known.get(key) if axis else None
         if same is not None:
             same.axes.append(axis)
@@ -332,8 +333,12 @@ def _fit_sentence(group: Sequence[AxisFit]) -> str:
 
 def _unread(fit: AxisFit, one: str, many: str) -> str:
     count = fit.unread_rows
+    if count is None:
+        return f"which {many} are read is not told"
     if not count:
         return ""
+    if not fit.unread:
+        return f"{count:,} {one if count == 1 else many} never read"
     runs = [f"{a}" if a == b else f"{a}–{b}" for a, b in fit.unread[:6]]
     more = "…" if len(fit.unread) > 6 else ""
     where = ", ".join(runs) + (f", {more}" if more else "")
