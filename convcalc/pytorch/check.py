@@ -41,8 +41,8 @@ def check_graph(
     notes: list[str] = []
     if skipped is None:
         comparisons = _compared(flow, target, dtype, notes)
-        if deep:
-            comparisons += compare_equivariance(flow, notes, device=str(target))
+        if deep and not any(c.figure in ("build", "run") for c in comparisons):
+            comparisons += _deep(flow, target, notes)
     else:
         comparisons = [Comparison("run", None, "runs", skipped)]
     return Report(
@@ -81,6 +81,15 @@ def _compared(flow: Flow, device: torch.device, dtype: str, notes: list[str]) ->
     except (RuntimeError, MemoryError) as error:  # what does not fit after all, a lost device
         return [Comparison("run", None, "runs", reason(error))]
     return comparisons + compare_fields(flow, notes)
+
+
+def _deep(flow: Flow, device: torch.device, notes: list[str]) -> list[Comparison]:
+    try:
+        return compare_equivariance(flow, notes, device=str(device))
+    except BuildError as error:
+        return [Comparison("equivariance", error.path, "builds", error.reason)]
+    except (RuntimeError, MemoryError) as error:
+        return [Comparison("equivariance", None, "runs", reason(error))]
 
 
 def _device_name(device: torch.device) -> str:

@@ -99,6 +99,7 @@ def test_exit_codes(run: Runner) -> None:
         (["layer", "Conv2d(8, 9)", "--input", "3x8x8"], "must be at least 9, not 8", "a smaller"),
         (["layer", "Relu", "--input", "3x8x8"], "no layer or block 'Relu'", "did you mean 'ReLU'"),
         (["layer", "ReLU", "--input", "a b=3x8x8"], "'a b' is no name", ""),
+        (["check", "vgg16", "--deep", "--no-run"], "--deep measures a run", ""),
         (["summary", "vgg16", "--explain", "Con"], "has no layer 'Con'", ""),
         (["summary", "vgg16", "--explain", "--format", "csv"], "--explain takes --format", ""),
     ],

@@ -90,3 +90,14 @@ def test_check_measures_it_when_asked() -> None:
     more = {c.figure for c in deep.comparisons} - {c.figure for c in plain.comparisons}
     assert more == {"equivariance"}
     assert deep.ok
+
+
+def test_what_pytorch_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("convcalc.pytorch.equivariance.to_module", refuse)
+    (deep,) = convcalc.check("lenet5", deep=True)
+    (told,) = [c for c in deep.comparisons if c.figure == "equivariance"]
+    assert not told.ok
+    assert "out of memory" in told.measured

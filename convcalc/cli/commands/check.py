@@ -59,6 +59,8 @@ def run(values: Values) -> int:
     shape, batch = options.inputs(values["input"]), options.batch(values["batch"])
     dtype, settings = options.dtype(values["dtype"]), options.assignments(values["set"])
     strict, running = values["strict"], not values["no-run"]
+    if values["deep"] and not running:
+        raise UsageError("--deep measures a run, which --no-run leaves out")
     files = checking.collect(values["file"])
     if running:
         gc.enable()  # a network that was run leaves much behind
