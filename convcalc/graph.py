@@ -455,8 +455,16 @@ class Facts:
         "windows",
     )
 
-    def __init__(self, op: Op, shapes: tuple[Shape, ...], names: Names | None) -> None:
-        self.conditions: Sequence[Condition] = op.conditions(*shapes)
+    def __init__(
+        self,
+        op: Op,
+        shapes: tuple[Shape, ...],
+        names: Names | None,
+        conditions: Sequence[Condition] | None = None,
+    ) -> None:
+        if conditions is None:
+            conditions = op.conditions(*shapes)
+        self.conditions: Sequence[Condition] = conditions
         output = op.output(*shapes)
         self.output: Shape = output if names is None else _named(output, names)
         self.weights: Sequence[Tensor] = op.weights(*shapes)
@@ -547,26 +555,27 @@ def flow(
         key = (op, flowing)
         fact = known.get(key)
         if fact is None:
-            failed = _failed(op, flowing)
-            if failed is not None:
+            conditions = op.conditions(*flowing)
+            held = [condition.holds() for condition in conditions]
+            if False in held:
+                failed = conditions[held.index(False)]
                 problems.append(flow_problem(node, failed, flowing))
                 broken.add(node.index)
                 shapes.append(())
                 facts.append(None)
                 continue
-            fact = known[key] = Facts(op, flowing, result.names)
-            result.open_conditions += [
-                (node, c) for c in fact.conditions if c.holds() is None and c.left is not c.right
-            ]
+            fact = known[key] = Facts(op, flowing, result.names, conditions)
+            if None in held:
+                result.open_conditions += [
+                    (node, c)
+                    for c, holds in zip(conditions, held, strict=True)
+                    if holds is None and c.left is not c.right
+                ]
         shapes.append(fact.output)
         facts.append(fact)
     if problems:
         raise DesignError(problems)
     return result
-
-
-def _failed(op: Op, shapes: tuple[Shape, ...]) -> Condition | None:
-    return next((c for c in op.conditions(*shapes) if c.holds() is False), None)
 
 
 def flow_problem(node: Node, condition: Condition, shapes: Sequence[Shape]) -> Problem:

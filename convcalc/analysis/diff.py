@@ -7,6 +7,7 @@ then what bears the same name; two aligned blocks that are not equal are compare
 
 from __future__ import annotations
 
+from convcalc.errors import ConvcalcError
 from convcalc.integers import Formula
 
 TYPE_CHECKING = False
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
     Pair: TypeAlias = tuple["Piece | None", "Piece | None"]
 
 #: The figures of a layer that are compared.
-FIGURES = ("params", "buffers", "macs", "output_bytes", "weights_bytes")
+FIGURES = (
+    *("params", "buffers", "macs"),
+    *("output_bytes", "weights_bytes", "allocated_bytes", "saved_bytes"),
+)
+_MEMORY = ("allocated_bytes", "saved_bytes")
+#: The totals that are compared, those that both designs have.
+TOTALS = (
+    *("params", "trainable_params", "buffers", "aux_params", "macs", "aux_macs"),
+    *("weights_bytes", "allocated_bytes", "saved_bytes"),
+    *("inference_peak_bytes", "training_peak_bytes"),
+)
 
 # Aligning n with m pieces by dynamic programming takes n·m steps; longer sequences are cut first.
 _CELLS = 20_000
@@ -166,21 +177,33 @@ class Diff:
         )
 
     @property
+    def figures(self) -> tuple[str, ...]:
+        """Those of `FIGURES` that hold at every size that is open."""
+        return tuple(name for name in FIGURES if name not in _MEMORY or self._memory)
+
+    @property
+    def _memory(self) -> bool:
+        return not (self.before.no_memory_formula or self.after.no_memory_formula)
+
+    @property
     def totals(self) -> tuple[str, ...]:
-        """The names of the totals that both designs have."""
-        other = self.after.totals.as_dict()
+        """The names of the totals that both designs have; peaks only where all is numbers."""
+        sides = self.before.totals, self.after.totals
         return tuple(
             name
-            for name, size in self.before.totals.as_dict().items()
-            if isinstance(size, (int, Formula)) and isinstance(other.get(name), (int, Formula))
+            for name in TOTALS
+            if name not in _MEMORY or self._memory
+            if all(isinstance(getattr(side, name), (int, Formula)) for side in sides)
         )
 
     def total(self, figure: str) -> tuple[Size, Size, Size]:
         """(before, after, after minus before) of a total; a formula where sizes are open.
 
-        Raises KeyError for one that there is not.
+        Raises ConvcalcError for one that there is not.
         """
-        before, after = self.before.totals.as_dict()[figure], self.after.totals.as_dict()[figure]
+        if figure not in self.totals:
+            raise ConvcalcError(f"no total {figure!r}; there are {', '.join(self.totals)}")
+        before, after = getattr(self.before.totals, figure), getattr(self.after.totals, figure)
         return before, after, subtracted(after, before)
 
     def difference(self, figure: str = "macs") -> Size:
@@ -282,7 +305,9 @@ class _Comparison:
 
     def _leaf(self, layer: Layer) -> Piece:
         piece = Piece(layer.op.name(), "", layer)
-        key = (layer.figures, layer.aux)
+        # What is kept for backward depends on what earlier layers keep.
+        memory = _token(layer.allocated_bytes), _token(layer.saved_bytes)
+        key = (layer.figures, layer.aux, memory)
         known = self._shared.get(key)
         if known is None:
             from zlib import crc32

@@ -404,6 +404,16 @@ class Summary:
         return self._memory
 
     @property
+    def no_memory_formula(self) -> str | None:
+        """Why formulas of memory do not hold for every size; None where they do, or all is ints."""
+        if self.flow.names is None:
+            return None
+        for layer in self.layers:
+            if layer.op.degenerate:
+                return f"{layer.op.name()}: {layer.op.degenerate}"
+        return None
+
+    @property
     def no_peak(self) -> str | None:
         """Why there are no peaks: a size is open."""
         if self.flow.names is None:

@@ -481,6 +481,7 @@ class WindowAttention(Op):
     ShiftedWindowAttention, here with channels first.
     """
 
+    degenerate = "with a single window some reshapes are views"
     layout = "channels"
     spatial = 2
     positional = 3
@@ -645,6 +646,7 @@ class RelativePositionAttention(Op):
     and RelativePositionalMultiHeadAttention.
     """
 
+    degenerate = "with a single window some reshapes are views"
     layout = "channels"
     spatial = 2
     inferred = "feat_dim"

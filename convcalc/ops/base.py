@@ -183,6 +183,9 @@ class Op:
     places: ClassVar[Literal["kept", "folded", "restored", "lost"]] = "kept"
     #: Why a shift of what flows in is no shift of what comes out; empty where it is one.
     fixed: str = ""
+    #: At which sizes it keeps other memory than at all others, so that no formula tells it; empty
+    #: where there are none.
+    degenerate: ClassVar[str] = ""
     #: Why its memory on the CPU hangs on more than the graph; empty where it does not, as nearly
     #: always. `check` leaves it out then, and says so.
     uncertain: str = ""

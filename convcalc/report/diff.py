@@ -6,7 +6,7 @@ each figure. Blocks and layers that follow each other and changed alike are told
 
 from __future__ import annotations
 
-from convcalc.analysis.diff import FIGURES, subtracted
+from convcalc.analysis.diff import subtracted
 from convcalc.analysis.summary import MACS_CONVENTION
 from convcalc.report import json, numbers
 from convcalc.report.grid import PLAIN, Column, Row, draw
@@ -36,6 +36,10 @@ TITLES = {
     "macs": "MACs",
     "aux_macs": "aux MACs",
     "weights_bytes": "weight bytes",
+    "allocated_bytes": "allocated bytes",
+    "saved_bytes": "saved bytes",
+    "inference_peak_bytes": "inference peak, bytes",
+    "training_peak_bytes": "training peak, bytes",
 }
 _SIGNS = {"added": "+", "removed": "-"}
 _PAINTS = {"added": "green", "removed": "red"}
@@ -356,7 +360,7 @@ def as_dict(diff: Diff) -> dict[str, Any]:
         "before": _design(diff.before),
         "after": _design(diff.after),
         "same": diff.same,
-        "changes": [_change_dict(change) for change in diff.changes],
+        "changes": [_change_dict(change, diff.figures) for change in diff.changes],
         "totals": {
             name: dict(
                 zip(
@@ -386,16 +390,16 @@ def _design(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _change_dict(change: Change) -> dict[str, Any]:
+def _change_dict(change: Change, figures: Sequence[str]) -> dict[str, Any]:
     return {
         "kind": change.kind,
-        "before": _layer(change.before),
-        "after": _layer(change.after),
-        "difference": {name: json.plain(change.difference(name)) for name in FIGURES},
+        "before": _layer(change.before, figures),
+        "after": _layer(change.after, figures),
+        "difference": {name: json.plain(change.difference(name)) for name in figures},
     }
 
 
-def _layer(layer: Layer | None) -> dict[str, Any] | None:
+def _layer(layer: Layer | None, figures: Sequence[str]) -> dict[str, Any] | None:
     if layer is None:
         return None
     return {
@@ -404,6 +408,6 @@ def _layer(layer: Layer | None) -> dict[str, Any] | None:
         "args": json.plain(layer.args),
         "line": layer.line,
         "output": json.plain(layer.output),
-        **{name: json.plain(getattr(layer, name)) for name in FIGURES},
+        **{name: json.plain(getattr(layer, name)) for name in figures},
         "aux": layer.aux,
     }

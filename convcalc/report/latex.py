@@ -9,6 +9,7 @@ from __future__ import annotations
 from convcalc._version import __version__
 from convcalc.integers import Formula
 from convcalc.integers.printing import to_latex
+from convcalc.report import python
 from convcalc.report.sums import packed, terms
 from convcalc.report.table import View
 
@@ -55,13 +56,13 @@ def summary(report: Summary, *, depth: int | None = None, everything: bool = Fal
     if names:
         lines += [r"\begin{align*}", *_joined(names), r"\end{align*}"]
     lines += _table(view)
-    figures = report.totals.as_dict()
+    figures = python.totals(report)
     if figures["trainable_params"] is figures["params"]:
         del figures["trainable_params"]
     totals = [
         row
         for name, size in figures.items()
-        if isinstance(size, (int, Formula)) and (view.aux or not name.startswith("aux"))
+        if view.aux or not name.startswith("aux")
         for row in _total(name, size)
     ]
     lines += [r"\begin{align*}", *_joined(totals), r"\end{align*}"]

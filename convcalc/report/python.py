@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 96
 _LAYER = ("params", "buffers", "macs", "output_bytes", "weights_bytes")
+_MEMORY = ("allocated_bytes", "saved_bytes")
 _WORDS = {"N": "batch", "H": "height", "W": "width", "D": "depth", "L": "length"}
 
 
@@ -45,17 +46,26 @@ def summary(report: Summary) -> str:
         lines += _assigned(name, definition)
     lines += _guard(report, opened)
     lines.append("    layers = {")
-    lines += [f"        {dumps(layer.path)}: {_layer(layer)}," for layer in report.layers]
+    names = _LAYER if report.no_memory_formula else _LAYER + _MEMORY
+    lines += [f"        {dumps(layer.path)}: {_layer(layer, names)}," for layer in report.layers]
     lines += ["    }", "    return {", f'        "input": {_shapes(report.inputs)},']
     lines.append(f'        "outputs": {_shapes(report.outputs)},')
     if report.aux_outputs:
         lines.append(f'        "aux_outputs": {_shapes(report.aux_outputs)},')
     lines += ['        "layers": layers,', '        "totals": {']
-    for name, size in report.totals.as_dict().items():
-        if isinstance(size, (int, Formula)):
-            lines += _entry(name, size)
+    for name, size in totals(report).items():
+        lines += _entry(name, size)
     lines += ["        },", "    }"]
     return "\n".join(lines)
+
+
+def totals(report: Summary) -> dict[str, Size]:
+    """Every total that is a number or a formula, memory included; peaks are neither."""
+    figures = report.totals.as_dict()
+    for name in ("volumes", "allocated_bytes", "saved_bytes", "gradients_bytes"):
+        if name not in _MEMORY or report.no_memory_formula is None:
+            figures[name] = getattr(report.totals, name)
+    return {name: size for name, size in figures.items() if isinstance(size, (int, Formula))}
 
 
 def open_sizes(report: Summary) -> list[str]:
@@ -166,9 +176,9 @@ def _demand(condition: Condition) -> str:
     return f"({right}) != 0 and {left} % {divisor} == 0"
 
 
-def _layer(layer: Layer) -> str:
+def _layer(layer: Layer, names: Iterable[str]) -> str:
     figures = {"output": _shape(layer.output)}
-    figures |= {name: to_python(getattr(layer, name)) for name in _LAYER}
+    figures |= {name: to_python(getattr(layer, name)) for name in names}
     return "{" + ", ".join(f'"{name}": {text}' for name, text in figures.items()) + "}"
 
 

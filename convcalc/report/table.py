@@ -28,6 +28,7 @@ _TOTALS = {
     "allocated": "allocated_bytes",
     "saved": "saved_bytes",
 }
+_MEMORY = {"allocated": "allocated_bytes", "saved": "saved_bytes"}
 _BELOW = "below"
 # What a figure counts stands beside it, if there are so many columns left for it.
 _LEAST_ABOUT = 20
@@ -168,11 +169,17 @@ class View:
     def formulas(self) -> Iterator[str]:
         """Totals that are formulas, too long for a cell, and the sizes that are named in them."""
         definitions = self.summary.definitions()
+        names = [field.name for field in self.fields]
         for field in self.fields:
             if field.name in _TOTALS:
                 total = getattr(self.summary.totals, _TOTALS[field.name])
                 if not isinstance(total, int):
                     yield from equation(field.title, numbers.count(total), self.width)
+        if definitions and self.summary.no_memory_formula is None:  # no columns have room for them
+            for title, figure in _MEMORY.items():
+                if title not in names:
+                    size = numbers.count(getattr(self.summary.totals, figure))
+                    yield from equation(f"{title} bytes", size, self.width)
         if not definitions:
             return
         yield "where (// rounds down)"
@@ -194,13 +201,16 @@ class View:
         yield f"{MACS_CONVENTION}."
         if self.summary.no_peak and isinstance(totals.weights_bytes, int):
             yield f"Parameters and buffers take {numbers.memory(totals.weights_bytes)}."
-        if any(field.name in columns.MEMORY for field in self.fields):
+        formulas = bool(self.summary.definitions()) and not self.summary.no_memory_formula
+        if any(field.name in columns.MEMORY for field in self.fields) or formulas:
             yield (
                 "Allocated: bytes that a layer newly allocates and returns; saved: those that it "
                 "is the first to keep for backward."
             )
             if self.summary.no_peak:
                 yield f"No peaks: {self.summary.no_peak}."
+        if self.summary.no_memory_formula:
+            yield f"No formula of memory holds for every size: {self.summary.no_memory_formula}."
         if totals.params is not totals.trainable_params:
             yield (
                 f"Trainable: {numbers.count(totals.trainable_params)} params; frozen: "

@@ -24,17 +24,23 @@ class Tried(NamedTuple):
 
 
 class Oracle:
-    """Tries inputs; the same layer on the same shapes is computed once."""
+    """Tries inputs; the same layer on the same shapes is computed once.
+
+    blind: a layer has strides along other axes than the input's (behind an Unflatten): of what was
+    tried last, nothing is known but whether it is valid.
+    """
 
     def __init__(self, graph: Graph, aux: bool = False) -> None:
         self.graph = graph
         self.aux = aux
+        self.blind = False
         self._known: dict[object, tuple[tuple[int, ...], list[bool], list[bool]] | None] = {}
 
     def try_sizes(self, *sizes: int) -> Tried:
         """With these spatial sizes for every input."""
         axes = len(sizes)
         exact, complete = [True] * axes, [True] * axes
+        self.blind = False
         shapes: list[tuple[int, ...]] = []
         for node in self.graph.nodes:
             if node.op is None:
@@ -52,6 +58,8 @@ class Oracle:
             if found is None:
                 return Tried(False, refused=node.path)
             shapes.append(found[0])
+            if found[1] and len(found[1]) != axes:
+                self.blind = True
             if len(found[1]) == axes:
                 exact = [a and b for a, b in zip(exact, found[1], strict=True)]
                 complete = [a and b for a, b in zip(complete, found[2], strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from convcalc.analysis.diff import FIGURES, Diff, Piece, align
 from convcalc.integers import Formula, evaluate, expand, parse
 from convcalc.network import Network, networks, read
 
+THOROUGH = bool(os.environ.get("CONVCALC_THOROUGH"))
 HEAD = "convcalc: 1\nname: d\ninput: [4, 32, 32]\n"
 
 
@@ -45,7 +47,9 @@ def adds_up(diff: Diff) -> None:
     assert len(set(gone)) == len(gone)
     assert len(set(come)) == len(come)
     assert diff.same == len(diff.before.layers) - len(gone) == len(diff.after.layers) - len(come)
-    for figure in ("params", "buffers", "macs", "weights_bytes"):
+    for figure in FIGURES:
+        if figure == "output_bytes":  # of no total
+            continue
         changes = (c for c in diff.changes if not any(s and s.aux for s in (c.before, c.after)))
         moved = 0
         for change in changes:
@@ -219,7 +223,7 @@ STEPS = st.lists(
 BLOCKS = HEAD + "blocks:\n  B(c): Conv2d(c, 3, padding=1) -> C(c) -> ReLU\n  C(c): Conv2d(c, 1)\n"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(STEPS, STEPS)
 def test_random_designs(one: list[str], other: list[str]) -> None:
     before, after = design(*one, head=BLOCKS), design(*other, head=BLOCKS)
@@ -261,8 +265,8 @@ def test_the_zoo(one: str, other: str, symbolic: bool) -> None:
 
 
 def test_every_network_is_like_itself() -> None:
-    for name in zoo.names():
-        for network in list(networks(read(name)))[:1]:
+    for name in zoo.names() if THOROUGH else ("vgg16", "googlenet", "unet", "vit_b16", "c3d"):
+        for network in networks(read(name)):
             assert convcalc.diff(network, network).empty, name
 
 
