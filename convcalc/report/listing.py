@@ -21,6 +21,7 @@ _COLUMNS = (
     Column("MACs", right=True),
     Column("from", gives=True),
 )
+_PEAKS = (Column("inference peak", right=True), Column("training peak", right=True))
 
 
 def _input(entry: Entry) -> str:
@@ -105,7 +106,7 @@ def csv(listed: Iterable[Entry]) -> str:
 
 
 def markdown(listed: Iterable[Entry]) -> str:
-    """Exact figures as a Markdown table."""
+    """Exact figures as a Markdown table, and what one sample takes in memory above the weights."""
     from convcalc.report.markdown import table
 
     rows = [
@@ -115,8 +116,15 @@ def markdown(listed: Iterable[Entry]) -> str:
             _input(one),
             numbers.count(one.summary.totals.params),
             numbers.count(one.summary.totals.macs),
+            _peak(one.summary.totals.inference_peak_bytes),
+            _peak(one.summary.totals.training_peak_bytes),
             one.cite,
         ]
         for one in listed
     ]
-    return "\n".join(table(_COLUMNS, rows))
+    return "\n".join(table((*_COLUMNS[:-1], *_PEAKS, _COLUMNS[-1]), rows))
+
+
+def _peak(size: int | None) -> str:
+    """None: a size is open, or one sample is too few to train with."""
+    return numbers.NONE if size is None else numbers.memory(size)
