@@ -1,11 +1,15 @@
 """The zoo beside torchvision: all its classification networks, figure by figure.
 
-    python -m tests.benchmarks.against_torchvision [NAME …]
+    python -m tests.benchmarks.against_torchvision [--no-saved] [NAME …]
 
 Compares parameters, those of aux outputs, buffers and MACs; and of each layer with weights, in the
 order in which they run, the number of parameters and the shape of what comes out. torchvision's
 MACs are those of torch's FlopCounterMode, halved, attention unfused, all on the meta device; ours
 come from the architecture file alone.
+
+And the bytes kept for backward at two samples: those of distinct storages that autograd's hooks see
+while torchvision's own module runs in training mode, weights left out. That takes real tensors, 30
+GB for the largest, and half an hour; `--no-saved` leaves it out.
 
 NAME: only networks of torchvision whose name begins so. Skips where torchvision is not installed.
 Exits with 1 where a figure differs that no line of REASONS explains.
@@ -67,6 +71,14 @@ REASONS = {
 }
 #: Modules that are one layer here; what is in them is called by no forward of its own.
 WHOLE = ("MultiheadAttention", "ShiftedWindowAttention", "RelativePositionalMultiHeadAttention")
+
+#: Why as many bytes are not kept for backward, by the beginning of the name.
+SAVED = {
+    name: "torchvision has stochastic depth: one number a sample and residual branch"
+    for name in ("efficientnet_", "convnext_", "maxvit_t")
+}
+#: Samples of which saved bytes are compared: BatchNorm needs two.
+SAMPLES = 2
 
 Layers = list[tuple[int, tuple[int, ...]]]
 
@@ -152,6 +164,26 @@ def theirs(torchvision: Any, name: str, size: list[int]) -> tuple[dict[str, int]
     return figures, layers
 
 
+def saved_bytes(torchvision: Any, name: str, size: list[int]) -> int:
+    """What torchvision's own module keeps for backward in training mode, on the CPU."""
+    import torch
+
+    options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    model = torchvision.models.get_model(name, weights=None, **options).train()
+    weights = {t.untyped_storage()._cdata for t in (*model.parameters(), *model.buffers())}
+    kept: dict[int, Any] = {}  # storages stay alive, so that no address comes twice
+
+    def pack(tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        model(torch.zeros(SAMPLES, *size))
+    return sum(storage.nbytes() for storage in kept.values())
+
+
 #: Weights that no module of torchvision has to itself.
 BARE = ("ClassToken", "PositionEmbedding", "LayerScale")
 
@@ -192,11 +224,11 @@ def compare_layers(mine: Layers, other: Layers) -> str:
     return f"layer {at}: {a} ≠ {b}"
 
 
-def line(torchvision: Any, name: str) -> tuple[list[str], bool]:
-    """(a line of the table, whether all is equal)."""
+def line(torchvision: Any, name: str, saved: bool) -> tuple[list[str], bool]:
+    """(a line of the table, whether all is equal). saved: with the bytes kept for backward."""
     if name not in SAME:
         reason = REASONS.get(name, "not in the zoo")
-        return [name, "–", "", "", "", "", reason], False
+        return [name, "–", "", "", "", "", "", reason], False
     file, variant = SAME[name]
     network = convcalc.load(file, variant=variant)
     figures, layers = ours(network.summary())
@@ -208,28 +240,47 @@ def line(torchvision: Any, name: str) -> tuple[list[str], bool]:
     compared = compare_layers(layers, their_layers)
     if "≠" in compared:
         wrong.append(compared)
-    numbers = [f"{figures[k]:,}" for k in ("params", "buffers", "macs")]
+    kept = network.summary(batch=SAMPLES).totals.saved_bytes
+    if saved:
+        measured = saved_bytes(torchvision, name, size)
+        if kept != measured:
+            wrong.append(f"saved: {kept:,} ≠ {measured:,} ({_reason(name) or 'unexplained'})")
+    numbers = [f"{figures[k]:,}" for k in ("params", "buffers", "macs")] + [f"{kept:,}"]
     label = file if variant is None else f"{file} {variant}"
     return [name, label, *numbers, compared, "; ".join(wrong) or "yes"], not wrong
 
 
-def main(beginnings: list[str]) -> int:
+def _reason(name: str) -> str | None:
+    return next((why for start, why in SAVED.items() if name.startswith(start)), None)
+
+
+def explained(name: str, told: str) -> bool:
+    """Whether nothing but saved bytes differ, and for a known reason."""
+    return told.startswith("saved: ") and "; " not in told and _reason(name) is not None
+
+
+def main(words: list[str]) -> int:
+    saved = "--no-saved" not in words
+    beginnings = [word for word in words if word != "--no-saved"]
     torchvision = import_torchvision()
     if torchvision is None:
         print("skipped: torchvision is not installed")
         return 0
     names = torchvision.models.list_models(module=torchvision.models)
     names = [n for n in names if not beginnings or n.startswith(tuple(beginnings))]
-    rows = [["torchvision", "zoo", "params", "buffers", "MACs", "layers", "equal"]]
+    rows = [["torchvision", "zoo", "params", "buffers", "MACs", "saved", "layers", "equal"]]
     equal = unexplained = 0
     for name in names:
-        row, same = line(torchvision, name)
+        row, same = line(torchvision, name, saved)
         rows.append(row)
         equal += same
-        unexplained += not same and name not in REASONS
+        unexplained += not same and name not in REASONS and not explained(name, row[-1])
         gc.collect()  # modules on the meta device hold each other
     print(table(rows))
-    print(f"{equal} of {len(names)} equal in parameters, buffers, MACs and layers")
+    print(
+        f"{equal} of {len(names)} equal in parameters, buffers, MACs, layers"
+        f"{' and saved bytes' if saved else ''}"
+    )
     return 1 if unexplained else 0
 
 
