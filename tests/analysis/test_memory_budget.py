@@ -112,3 +112,10 @@ def test_where_nothing_can_train() -> None:
     (batch, _) = convcalc.fit(text).largest_in_memory(1 << 20, training=False)
     assert batch.size is not None
     assert summarize(flow(convcalc.load(text).graph)).inference is not None
+
+
+def test_what_the_readme_says() -> None:
+    found = convcalc.fit("resnet").largest_in_memory(24 << 30, optimizer="adam")
+    assert (found[0].of, found[0].size, found[0].answer) == (("N",), 293, Answer.PROVED)
+    assert found[0].beyond is not None
+    assert found[0].beyond[0] == 294

@@ -73,10 +73,10 @@ REASONS = {
 WHOLE = ("MultiheadAttention", "ShiftedWindowAttention", "RelativePositionalMultiHeadAttention")
 
 #: Why as many bytes are not kept for backward, by the beginning of the name.
-SAVED = {
-    name: "torchvision has stochastic depth: one number a sample and residual branch"
-    for name in ("efficientnet_", "convnext_", "maxvit_t")
-}
+SAVED = dict.fromkeys(
+    ("efficientnet_", "convnext_", "maxvit_t"),
+    "torchvision has stochastic depth: one number a sample and residual branch",
+)
 #: Samples of which saved bytes are compared: BatchNorm needs two.
 SAMPLES = 2
 
