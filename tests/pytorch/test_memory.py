@@ -36,25 +36,6 @@ DESIGNS = {
 FORMS = {
     # It pools to 7×7 before its head, also where the map has that size.
     "vgg16": [("- Flatten ->", "- AdaptiveAvgPool2d(7) -> Flatten ->")],
-    # It leaves out a residual's body at random.
-    "efficientnet": [
-        (
-            "    project: none ",
-            (
-                "    - if: s == 1 and c == input.channels\n      then: StochasticDepth(0.2)\n"
-                "    project: none "
-            ),
-        )
-    ],
-    # It computes aux outputs on the way, not at the end, and returns the last one first.
-    "googlenet_torchvision": [
-        ("- Inception(160", "- first = i4a -> Aux\n- i4a -> Inception(160"),
-        (
-            "- Inception(256, 160, 320, 32, 128, 128) -> Pool",
-            "- second = i4d -> Aux\n- i4d -> Inception(256, 160, 320, 32, 128, 128) -> Pool",
-        ),
-        ("  aux1: i4a -> Aux\n  aux2: i4d -> Aux\n", "  aux2: second\n  aux1: first\n"),
-    ],
 }
 ARCHITECTURES = Path(__file__).parents[2] / "architectures"
 
