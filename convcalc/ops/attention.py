@@ -384,7 +384,7 @@ def attention_with_bias(
     scores, plain = tape.add(scores, bias), scores
     tape.drop(plain)
     if hidden is not None:
-        scores, whole = tape.kernel(scores.shape, scores, saves=[hidden]), scores
+        scores, whole = tape.kernel(scores.shape, scores), scores
         tape.drop(whole)
     soft = tape.pointwise(scores, saves=[OUTPUT])
     weights = tape.dropout(soft, dropout)
@@ -603,7 +603,7 @@ class WindowAttention(Op):
         return tape.contiguous(tape.permute(x, (0, 3, 1, 2)))
 
     def _seams(self, tape: Tape, counts: Sequence[Size], padded: Sequence[Size]) -> Stored:
-        """Which pairs of places a shift brought together: single bytes, made of int64."""
+        """What is added to scores of places that a shift brought together: made of int64."""
         conditions = []
         for length in padded:
             numbers = tape.new((length,), "numbers", width=INT64)
@@ -618,8 +618,10 @@ class WindowAttention(Op):
             tape.permute(tape.reshape(regions, split), (0, 2, 1, 3)), (product(counts), 1, places)
         )
         tape.drop(regions, unless=windows)
-        hidden = tape.new((product(counts), 1, places, places), "seams", width=BOOL)
-        tape.drop(*conditions, windows)
+        shape = (product(counts), 1, places, places)
+        pairs = tape.new(shape, "pairs", width=BOOL)
+        hidden = tape.new(shape, "seams")
+        tape.drop(*conditions, windows, pairs)
         return hidden
 
     def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:

@@ -142,7 +142,7 @@ class WindowAttention(nn.Module):
         hidden = None
         if shifted:
             x = x.roll((-shift_h, -shift_w), (1, 2))
-            hidden = self._seams(rows, columns, shift_h, shift_w, x.device)
+            hidden = self._seams(x, rows, columns, shift_h, shift_w)
         x = x.reshape(n, rows, window_h, columns, window_w, channels).transpose(2, 3)
         x = x.reshape(n, rows * columns, window_h * window_w, channels)
         x = self._attend(x, hidden)
@@ -162,23 +162,23 @@ class WindowAttention(nn.Module):
         scores = scores + bias.view(places, places, -1).movedim(-1, 0)
         if hidden is not None:
             # torchvision adds -100, whose exp is 4e-44: the same, but for a trace across the seam.
-            scores = scores.masked_fill(hidden, float("-inf"))
+            # A sum keeps nothing for backward, as there; masked_fill would keep the mask.
+            scores = scores + hidden
         weights = functional.dropout(scores.softmax(-1), self.attention_dropout, self.training)
         mixed = (weights @ value).transpose(2, 3).reshape(n, windows, places, channels)
         return functional.dropout(self.proj(mixed), self.dropout, self.training)
 
-    def _seams(
-        self, rows: int, columns: int, shift_h: int, shift_w: int, device: torch.device
-    ) -> Tensor:
-        """Pairs of places that the cyclic shift alone brought into one window."""
+    def _seams(self, x: Tensor, rows: int, columns: int, shift_h: int, shift_w: int) -> Tensor:
+        """-inf for pairs of places that the cyclic shift alone brought into one window, else 0."""
         window_h, window_w = self.window_size
         height, width = rows * window_h, columns * window_w
-        below = torch.arange(height, device=device) >= height - shift_h
-        beside = torch.arange(width, device=device) >= width - shift_w
+        below = torch.arange(height, device=x.device) >= height - shift_h
+        beside = torch.arange(width, device=x.device) >= width - shift_w
         region = 2 * below[:, None] + 1 * beside[None, :]
         region = region.view(rows, window_h, columns, window_w).transpose(1, 2)
         region = region.reshape(rows * columns, 1, window_h * window_w)
-        return region[..., :, None] != region[..., None, :]
+        pairs = region[..., :, None] != region[..., None, :]
+        return x.new_zeros(pairs.shape).masked_fill_(pairs, float("-inf"))
 
 
 class RelativePositionAttention(nn.Module):

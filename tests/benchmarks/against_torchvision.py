@@ -74,7 +74,7 @@ WHOLE = ("MultiheadAttention", "ShiftedWindowAttention", "RelativePositionalMult
 
 #: Why as many bytes are not kept for backward, by the beginning of the name.
 SAVED = dict.fromkeys(
-    ("convnext_", "maxvit_t"),
+    ("convnext_", "maxvit_t", "swin_"),
     "torchvision has stochastic depth: one number a sample and residual branch",
 )
 #: Samples of which saved bytes are compared: BatchNorm needs two.

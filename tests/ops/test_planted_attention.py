@@ -182,8 +182,8 @@ def test_a_module_that_forgets_the_seam_is_named(monkeypatch: pytest.MonkeyPatch
     """Without its mask, what the cyclic shift brought together attends to each other."""
     op, shapes = harness.make("WindowAttention", "3, 4, 1"), ((1, 6, 10, 12),)
 
-    def nowhere(self: Any, rows: int, columns: int, *rest: Any) -> torch.Tensor:
-        return torch.zeros(rows * columns, 1, 16, 16, dtype=torch.bool)
+    def nowhere(self: Any, x: torch.Tensor, rows: int, columns: int, *rest: Any) -> torch.Tensor:
+        return x.new_zeros(rows * columns, 1, 16, 16)
 
     monkeypatch.setattr(modules_attention.WindowAttention, "_seams", nowhere)
     assert harness.window_differences(op, op.build(NN, *shapes), shapes) != []
