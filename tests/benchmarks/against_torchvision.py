@@ -72,11 +72,6 @@ REASONS = {
 #: Modules that are one layer here; what is in them is called by no forward of its own.
 WHOLE = ("MultiheadAttention", "ShiftedWindowAttention", "RelativePositionalMultiHeadAttention")
 
-#: Why as many bytes are not kept for backward, by the beginning of the name.
-SAVED = dict.fromkeys(
-    ("convnext_", "maxvit_t", "swin_"),
-    "torchvision has stochastic depth: one number a sample and residual branch",
-)
 #: Samples of which saved bytes are compared: BatchNorm needs two.
 SAMPLES = 2
 
@@ -244,19 +239,10 @@ def line(torchvision: Any, name: str, saved: bool) -> tuple[list[str], bool]:
     if saved:
         measured = saved_bytes(torchvision, name, size)
         if kept != measured:
-            wrong.append(f"saved: {kept:,} ≠ {measured:,} ({_reason(name) or 'unexplained'})")
+            wrong.append(f"saved: {kept:,} ≠ {measured:,}")
     numbers = [f"{figures[k]:,}" for k in ("params", "buffers", "macs")] + [f"{kept:,}"]
     label = file if variant is None else f"{file} {variant}"
     return [name, label, *numbers, compared, "; ".join(wrong) or "yes"], not wrong
-
-
-def _reason(name: str) -> str | None:
-    return next((why for start, why in SAVED.items() if name.startswith(start)), None)
-
-
-def explained(name: str, told: str) -> bool:
-    """Whether nothing but saved bytes differ, and for a known reason."""
-    return told.startswith("saved: ") and "; " not in told and _reason(name) is not None
 
 
 def main(words: list[str]) -> int:
@@ -274,7 +260,7 @@ def main(words: list[str]) -> int:
         row, same = line(torchvision, name, saved)
         rows.append(row)
         equal += same
-        unexplained += not same and name not in REASONS and not explained(name, row[-1])
+        unexplained += not same and name not in REASONS
         gc.collect()  # modules on the meta device hold each other
     print(table(rows))
     print(
