@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from convcalc.integers import product
 from convcalc.ops import strides as lay
-from convcalc.ops.memory import BLOCK, NEW, NOBODY, PLACED, SAME, VIEW, Kernel, View
+from convcalc.ops.memory import BLOCK, NEW, NOBODY, PLACED, SAME, TIMES, VIEW, Kernel, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -406,6 +406,12 @@ class Pass:
             elif kind == SAME:
                 gradient = arrived[0]
                 gradient.uses += 1
+            elif kind == TIMES:
+                strides = arrived[0].strides
+                if strides is not None:  # its order leads; where it is stretched, the other's
+                    shape, other, order = how
+                    strides = lay.pointwise(shape, [(shape, strides), (other, order)])
+                gradient = Gradient(self._new(size), strides)
             elif kind in (BLOCK, PLACED):
                 gradient = Gradient(self._new(how), None, view=kind == PLACED)
             else:

@@ -73,11 +73,24 @@ def convolved(tape: Tape, x: Stored, storage: Size | None = None) -> Stored:
     storage: bytes of the output's storage, where it is larger than it needs.
     """
     strides = tape.suggested(x, tape.output)
+    if len(tape.output) == 5 and tape.width == 8 and not tape.cuda:
+        strides = (
+            None  # not by oneDNN: aten/src/ATen/native/ConvUtils.h, mkldnn_conv_use_channels_last
+        )
     weight, *bias = tape.weights
     if strides is not None:  # then the weight's gradient has its channels last, too
         last = lay.channels_last(weight.shape)
         weight = Stored(weight.shape, weight.store, weight.width, last, weight.node)
-    return tape.kernel(tape.output, x, weight, *bias, saves=[x], strides=strides, storage=storage)
+    return tape.kernel(
+        tape.output,
+        x,
+        weight,
+        *bias,
+        saves=[x],
+        strides=strides,
+        contiguous=strides is None,  # x's gradient, too, however x lies
+        storage=storage,
+    )
 
 
 class _Convolution(Op):

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     #: An int, or a formula where sizes are open; then no pass runs, and nobody looks.
     Bytes: TypeAlias = Any
     #: One gradient of a node: its kind, target, bytes, and what the kind needs: NEW its strides,
-    #: BLOCK and PLACED the bytes of its storage, VIEW the view.
+    #: BLOCK and PLACED the bytes of its storage, VIEW the view, TIMES the edge's shape, and shape
+    #: and strides of the other factor.
     Step: TypeAlias = tuple[int, int, Bytes, Any]
-    Made: TypeAlias = "int | Block | View"
+    Made: TypeAlias = "int | Block | Times | View"
     #: How a new gradient comes about: the edge's place, bytes of what its formula makes, and of
     #: each further tensor that takes the place of the one before.
     Formula: TypeAlias = tuple[int, Size, Sequence[Size]]
@@ -46,8 +47,8 @@ BOOL = 1
 #: What a node of the autograd graph makes for an edge: a tensor of the edge's shape; one of the
 #: output's shape, which is then summed to the edge's; the incoming gradient itself (summed, too,
 #: where the shapes differ); a view of it; a tensor in a storage larger than it needs; a view of
-#: such a tensor.
-NEW, FULL, SAME, VIEW, BLOCK, PLACED = range(6)
+#: such a tensor; the incoming gradient times something, lying as an elementwise kernel has it.
+NEW, FULL, SAME, VIEW, BLOCK, PLACED, TIMES = range(7)
 
 #: Targets of gradients: nobody; parameter p is FIRST_PARAMETER − p.
 NOBODY = -1
@@ -63,6 +64,15 @@ class Block:
 
     def __init__(self, size: Size) -> None:
         self.bytes = size
+
+
+class Times:
+    """A gradient that is the incoming one times a factor, in the output's shape; else as FULL."""
+
+    __slots__ = ("factor",)
+
+    def __init__(self, factor: Stored) -> None:
+        self.factor = factor
 
 
 class View:
@@ -460,6 +470,9 @@ class Tape:
                 plan.append((BLOCK, edge.node, edge.bytes, made.bytes))
                 formulas.append((number, made.bytes, ()))
                 continue
+            factor = None
+            if isinstance(made, Times):
+                factor, made = made.factor, FULL
             # What comes in the output's shape and dtype is summed, and turned into the edge's.
             stages: list[Size] = []
             if made != NEW and not lay.same(edge.shape, out.shape):
@@ -472,7 +485,11 @@ class Tape:
             own = None
             if edge.strides is not None and not contiguous:
                 own = edge.strides if lay.is_dense(edge.shape, edge.strides) else None
-            plan.append((NEW, edge.node, edge.bytes, own))
+            if factor is None or stages:
+                plan.append((NEW, edge.node, edge.bytes, own))
+            else:
+                lies = (edge.shape, factor.shape, factor.strides)
+                plan.append((TIMES, edge.node, edge.bytes, lies))
             full: Size = edge.bytes if made == NEW else 0
             if made == FULL:
                 full = product(out.shape) * out.width
@@ -558,7 +575,7 @@ class Tape:
             a,
             b,
             saves=saves,
-            makes=[FULL, FULL],
+            makes=[Times(b), Times(a)],
             inplace=a if inplace else None,
             strides=strides,
         )
@@ -640,8 +657,8 @@ class Tape:
         return self.kernel(shape, x, makes=[View(x.shape, stretched)])
 
     def mean(self, x: Stored, shape: Shape) -> Stored:
-        """The mean over some axes; its gradient is divided in x's size."""
-        return self.kernel(shape, x)
+        """The mean over some axes; its gradient is stretched, and divided in x's size."""
+        return self.kernel(shape, x, contiguous=True)
 
     def padded(self, x: Stored, shape: Shape) -> Stored:
         """x with zeros around it; a copy as it lies where nothing is added.
@@ -701,18 +718,29 @@ class Tape:
     # ------------------------------------------------------------------ products of matrices
 
     def linear(self, x: Stored, weight: Stored, bias: Stored | None = None) -> Stored:
-        """x · weightᵀ + bias on the last axis, all rows at once; x is kept if weight trains."""
+        """x · weightᵀ + bias on the last axis, all rows at once; x is kept if weight trains.
+
+        To an x that is not contiguous the bias is added afterwards, in place.
+        Source: aten/src/ATen/native/Linear.cpp, linear.
+        """
         rows = x.shape[:-1]
         features = weight.shape[0]
         flat = x if len(rows) == 1 else self.reshape(x, (product(rows), x.shape[-1]))
-        edges = [flat, weight] if bias is None else [flat, weight, bias]
+        later = bias if len(rows) > 1 and x.strides is not None else None
+        edges = [flat, weight] if bias is None or later else [flat, weight, bias]
         saves = [flat] if weight.needs else []
         out = self.kernel((flat.shape[0], features), *edges, saves=saves, makes=[NEW, NEW, SAME])
         if len(rows) == 1:
             return out
         self.drop(flat, unless=x)
         shape = (*rows, features)
-        return self._refolded(out, shape) if bias is None else self.reshape(out, shape)
+        if bias is not None and later is None:
+            return self.reshape(out, shape)
+        out = self._refolded(out, shape)
+        if later is not None:
+            before, out = out, Stored(shape, out.store, out.width)
+            out.node = self._node(out, [before, later], makes=[SAME, SAME])
+        return out
 
     def matmul(self, a: Stored, b: Stored) -> Stored:
         """A product of matrices, for each of the axes before the last two; both are kept."""

@@ -32,6 +32,25 @@ DESIGNS = {
     "  - Upsample(like=skip, mode=bilinear)\n- Upsample(like=input, mode=area)\n",
 }
 
+MAPS = """- map = Identity
+- Tokens -> Linear(8)
+- residual: Linear(16) -> GELU -> Linear(8)
+- TokensToImage(like=map)
+"""
+#: Maps made of tokens lie channels last. Whether their gradient lies so, too, shows in the tokens:
+#: else the last Linear copies it, while the residual still holds it.
+LYING = {
+    "convolution": ("8, 25", MAPS + "- residual: Conv1d(8, 3, padding=1)\n"),
+    "transposed": ("8, 25", MAPS + "- ConvTranspose1d(8, 3)\n"),
+    "3-D": ("8, 5, 6, 4", MAPS + "- Conv3d(8, 3)\n"),
+    "mean": ("8, 25", MAPS + "- AdaptiveAvgPool1d(1) -> Flatten\n"),
+    "gate": ("8, 25", MAPS + "- mul:\n  - AdaptiveAvgPool1d(1) -> Sigmoid\n  - Identity\n"),
+    "bias": (
+        "8, 25",
+        "- map = Identity\n- Tokens -> Linear(8)\n- TokensToImage(like=map)\n- Conv1d(8, 3)\n",
+    ),
+}
+
 #: Where torchvision's module differs from the zoo's design in what it does to memory.
 FORMS = {
     # It pools to 7×7 before its head, also where the map has that size.
@@ -45,6 +64,15 @@ ARCHITECTURES = Path(__file__).parents[2] / "architectures"
 def test_every_byte_is_measured(name: str, batch: int) -> None:
     flow = convcalc.load(HEAD + DESIGNS[name]).flow(batch=batch)
     assert differing(computed(flow), measured(flow)) == {}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LYING)
+def test_gradients_lie_as_pytorchs(name: str, dtype: str) -> None:
+    shape, layers = LYING[name]
+    text = f"convcalc: 1\nname: net\ninput: [{shape}]\nlayers:\n{layers}"
+    flow = convcalc.load(text).flow(batch=2)
+    assert differing(computed(flow, dtype), measured(flow, dtype)) == {}
 
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["one by one", "foreach"])
