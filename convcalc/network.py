@@ -233,14 +233,19 @@ class Network:
         gives its value; names in it like h1 stand for sizes inside the network, and
         `convcalc.definitions(formula)` tells which.
 
-        Raises ConvcalcError for a figure or path that there is not.
+        Raises ConvcalcError for a figure or path that there is not, and for memory that no formula
+        tells.
         """
         summary = self.summary(input, dtype=dtype, symbolic=tuple(vars) or True)
         source: Any = summary.totals if path is None else summary.layer(path)
         known = _TOTALS if path is None else _OF_LAYERS
         if figure not in known:
             raise ConvcalcError(f"no figure {figure!r}; the figures are {', '.join(known)}")
-        result: Formula | int = getattr(source, figure)
+        result: Formula | int | None = getattr(source, figure)
+        if result is None:
+            raise ConvcalcError(
+                f"no formula of memory holds for every size: {summary.no_memory_formula}"
+            )
         return result
 
     def explain(

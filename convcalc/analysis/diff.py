@@ -386,7 +386,7 @@ def _alone(piece: Piece) -> Piece:
     return only
 
 
-def _token(size: Size) -> object:
+def _token(size: Size | None) -> object:
     """What stands for a size where equal forms are looked for."""
     return size.key if isinstance(size, Formula) else size
 

@@ -154,7 +154,11 @@ def derive(layer: Layer, summary: Summary, memory: Memory | None = None) -> Deri
 def _bytes(layer: Layer, summary: Summary, found: LayerMemory) -> list[Rule]:
     shape = tuple(layer.output)
     width = DTYPE_BYTES[summary.dtype]
-    note = "" if found.allocated is found.output else _new(found.allocated, found.output)
+    why = summary.no_memory_formula
+    if why is not None:
+        note = f"no formula of memory holds for every size: {why}"
+    else:
+        note = "" if found.allocated is found.output else _new(found.allocated, found.output)
     values: dict[str, Any] = {"output": shape, "bytes": width}
     rules = [Rule("output_bytes", "{output}·{bytes}", values, layer.output_bytes, note)]
     if found.keeps:
@@ -169,6 +173,7 @@ def _bytes(layer: Layer, summary: Summary, found: LayerMemory) -> list[Rule]:
             kept = kept + size
         note = "kept for backward"
         first = found.saved
+        assert first is not None  # nothing is told of what it keeps
         if str(expand(kept)) != str(expand(first)):
             if isinstance(first, int) and first == 0:
                 note += ", by a layer before it already"
@@ -180,7 +185,7 @@ def _bytes(layer: Layer, summary: Summary, found: LayerMemory) -> list[Rule]:
     return rules
 
 
-def _new(allocated: Size, output: Size) -> str:
+def _new(allocated: Size | None, output: Size) -> str:
     if isinstance(allocated, int) and allocated == 0:
         return "none of it new: a view, or in place"
     return "" if str(allocated) == str(output) else f"{allocated:,} allocated"

@@ -48,21 +48,26 @@ if TYPE_CHECKING:
 class LayerMemory:
     """One layer's bytes: its output, what of it is new, what it is the first to keep for backward.
 
+    new: whether its output is no view, nor written in place.
+    allocated and saved are None, and nothing is told of what it keeps, where `Memory.no_formula`
+    says why.
     keeps: each storage that it keeps for backward, whoever kept it first: (what it is, bytes).
     kept: their bytes, by the index of the node whose value lies in them; NOBODY for all others.
     """
 
-    __slots__ = ("allocated", "keeps", "kept", "output", "saved")
+    __slots__ = ("allocated", "keeps", "kept", "new", "output", "saved")
 
     def __init__(
         self,
         output: Size,
-        allocated: Size,
-        saved: Size,
+        new: bool,
+        allocated: Size | None,
+        saved: Size | None,
         keeps: Sequence[tuple[str, Size]],
         kept: dict[int, Size],
     ) -> None:
         self.output = output
+        self.new = new
         self.allocated = allocated
         self.saved = saved
         self.keeps = tuple(keeps)
@@ -162,6 +167,7 @@ class Memory:
         self._width = DTYPE_BYTES[dtype]
         self._exact = all(type(size) is int for shape in flow.shapes for size in shape)
         self._layers: dict[int, LayerMemory] | None = None
+        self._saved_in_general: Size = 0
         self._training: Pass | None = None
         self._trained: list[Size] | None = None
         self._after_forward = 0
@@ -237,6 +243,20 @@ class Memory:
     # ------------------------------------------------------------------ sums
 
     @property
+    def no_formula(self) -> str | None:
+        """Why no formulas tell what is allocated and saved; None where they do, or all is ints.
+
+        It is so of the whole network: a layer whose storages are not known may be the first to keep
+        what others keep too.
+        """
+        if self.flow.names is None:
+            return None
+        for node in self.flow.graph.layers:
+            if node.op is not None and node.op.degenerate:
+                return f"{node.op.name()}: {node.op.degenerate}"
+        return None
+
+    @property
     def layers(self) -> dict[int, LayerMemory]:
         """By index of the node, in order. Those of aux outputs are among them."""
         if self._layers is None:
@@ -246,6 +266,7 @@ class Memory:
     def _measure_layers(self) -> dict[int, LayerMemory]:
         """Storages are numbered as they come; what is kept twice counts at the first layer."""
         width, shapes = self._width, self.flow.shapes
+        told = self.no_formula is None
         sizes: list[Size] = [product(shape) * width for shape in self.flow.inputs.values()]
         lies_in = list(range(len(sizes)))  # the storage of each node's value
         owners = dict(
@@ -270,22 +291,37 @@ class Memory:
                     kept.add(storage)
                     saved = saved + sizes[storage]
             lies_in.append(held[trace.out])
-            allocated = sizes[held[trace.out]] if trace.out >= len(node.inputs) else 0
+            self._saved_in_general = self._saved_in_general + saved
+            new = trace.out >= len(node.inputs)
+            allocated = sizes[held[trace.out]] if new else 0
             output = product(shapes[node.index]) * width
-            layers[node.index] = LayerMemory(output, allocated, saved, keeps, by_owner)
+            layers[node.index] = (
+                LayerMemory(output, new, allocated, saved, keeps, by_owner)
+                if told
+                else LayerMemory(output, new, None, None, (), {})
+            )
         return layers
 
     @property
-    def allocated(self) -> Size:
-        """What a forward pass would hold if nothing were freed; without layers of aux outputs."""
+    def allocated(self) -> Size | None:
+        """What a forward pass would hold if nothing were freed; without layers of aux outputs.
+
+        None: `no_formula` says why.
+        """
         main = [node.index for node in self.flow.graph.layers if not node.aux]
         layers = self.layers
-        return total([layers[index].allocated for index in main])
+        return _total([layers[index].allocated for index in main])
 
     @property
-    def saved(self) -> Size:
-        """What is kept for backward; aux outputs take part in training."""
-        return total([layer.saved for layer in self.layers.values()])
+    def saved(self) -> Size | None:
+        """What is kept for backward; aux outputs take part in training. None: see `no_formula`."""
+        return _total([layer.saved for layer in self.layers.values()])
+
+    @property
+    def saved_in_general(self) -> Size:
+        """What is kept for backward where no size is degenerate: a bound of it from below."""
+        _ = self.layers  # adds it up
+        return self._saved_in_general
 
     @property
     def gradients(self) -> Size:
@@ -413,6 +449,12 @@ class Memory:
             learns=learns,
         )
         return run
+
+
+def _total(sizes: Iterable[Size | None]) -> Size | None:
+    known = list(sizes)
+    told = [size for size in known if size is not None]
+    return total(told) if len(told) == len(known) else None
 
 
 def frozen_layers(graph: Graph, named: Iterable[int | str] = ()) -> frozenset[int]:

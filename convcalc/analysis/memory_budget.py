@@ -76,7 +76,7 @@ class MemoryQuestion:
         summary = self._summary(fit.flow)
         weights = summary.totals.weights_bytes + self._aux_weights(summary)
         if self.training:
-            return weights + summary.memory.saved
+            return weights + summary.memory.saved_in_general
         return weights + self._at_the_peak(fit.flow)
 
     def _at_the_peak(self, opened: Flow) -> Size:

@@ -136,13 +136,19 @@ class Layer:
         return self._summary.memory.layers[self.node.index]
 
     @property
-    def allocated_bytes(self) -> Size:
-        """What it newly allocates and returns: 0 for a view, and in place."""
+    def allocated_bytes(self) -> Size | None:
+        """What it newly allocates and returns: 0 for a view, and in place.
+
+        None where no formula tells it: `Summary.no_memory_formula` says why.
+        """
         return self.memory.allocated
 
     @property
-    def saved_bytes(self) -> Size:
-        """What it is the first to keep for backward; parameters and buffers never count."""
+    def saved_bytes(self) -> Size | None:
+        """What it is the first to keep for backward; parameters and buffers never count.
+
+        None as for `allocated_bytes`.
+        """
         return self.memory.saved
 
     @property
@@ -274,19 +280,21 @@ class Totals:
         for layer in summary.layers:
             if layer.aux or any(argument.name == "inplace" for argument in layer.op.arguments):
                 continue
-            allocated = layer.allocated_bytes
-            if not isinstance(allocated, int) or allocated:
+            if layer.memory.new:
                 sizes.append(product(layer.output))
         return total(sizes)
 
     @property
-    def allocated_bytes(self) -> Size:
-        """What a forward pass would hold if nothing were freed; without layers of aux outputs."""
+    def allocated_bytes(self) -> Size | None:
+        """What a forward pass would hold if nothing were freed; without layers of aux outputs.
+
+        None where no formula tells it: `Summary.no_memory_formula` says why.
+        """
         return self._summary.memory.allocated
 
     @property
-    def saved_bytes(self) -> Size:
-        """What is kept for backward; aux outputs take part in training."""
+    def saved_bytes(self) -> Size | None:
+        """What is kept for backward; aux outputs take part in training. None as allocated_bytes."""
         return self._summary.memory.saved
 
     @property
@@ -405,13 +413,8 @@ class Summary:
 
     @property
     def no_memory_formula(self) -> str | None:
-        """Why formulas of memory do not hold for every size; None where they do, or all is ints."""
-        if self.flow.names is None:
-            return None
-        for layer in self.layers:
-            if layer.op.degenerate:
-                return f"{layer.op.name()}: {layer.op.degenerate}"
-        return None
+        """Why no formulas tell memory at every size; None where they do, or all is ints."""
+        return None if self.flow.names is None else self.memory.no_formula
 
     @property
     def no_peak(self) -> str | None:

@@ -349,8 +349,8 @@ def _axis(
 def grown(op: Op, factor: int) -> Op:
     """A layer that makes maps of a fixed size makes larger ones of larger ones, in proportion."""
     name = "output_size" if op.name().startswith("Adaptive") else "size"
-    given = op.given()
-    if factor == 1 or not op.name().startswith(("Adaptive", "Upsampl")) or given[name] is None:
+    given = {key: value for key, value in op.given().items() if value is not None}
+    if factor == 1 or not op.name().startswith(("Adaptive", "Upsampl")) or name not in given:
         return op
     fixed = given[name]
     entries = fixed if isinstance(fixed, tuple) else (fixed,)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Cell = Callable[[Entry, Summary], str]
 
 _BAR_WIDTH = 10
+_BYTES = ("allocated_bytes", "saved_bytes")
 
 
 class Field:
@@ -44,6 +45,8 @@ class Field:
 
 def _figure(name: str) -> Cell:
     def cell(entry: Entry, summary: Summary) -> str:
+        if name in _BYTES and summary.no_memory_formula is not None:
+            return "?"  # a note below the table says why
         value = entry.figure(name)
         return numbers.NONE if isinstance(value, int) and value == 0 else numbers.count(value)
 

@@ -64,11 +64,13 @@ def summary_dict(report: Summary) -> dict[str, Any]:
 
 
 def _totals(report: Summary) -> dict[str, Any]:
-    """A peak that there is none of is null, and what stands at its place says why."""
+    """A figure that there is none of is null, and what stands beside it says why."""
     totals = report.totals
     figures = {name: plain(size) for name, size in totals.as_dict().items()}
     for name in ("volumes", "allocated_bytes", "saved_bytes", "gradients_bytes"):
         figures[name] = plain(getattr(totals, name))
+    if report.no_memory_formula is not None:
+        figures["no_memory_formula"] = report.no_memory_formula
     figures["optimizer_bytes"] = totals.optimizer_bytes
     for name, course, missing in (
         ("inference", report.inference, report.no_peak),

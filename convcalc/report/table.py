@@ -161,7 +161,8 @@ class View:
                 cells.append(", ".join(shapes))
             elif field.name in _TOTALS:
                 total = getattr(summary.totals, _TOTALS[field.name])
-                cells.append(numbers.count(total) if isinstance(total, int) else _BELOW)
+                told = "?" if total is None else _BELOW
+                cells.append(numbers.count(total) if isinstance(total, int) else told)
             else:
                 cells.append("")
         return cells
@@ -173,7 +174,7 @@ class View:
         for field in self.fields:
             if field.name in _TOTALS:
                 total = getattr(self.summary.totals, _TOTALS[field.name])
-                if not isinstance(total, int):
+                if total is not None and not isinstance(total, int):
                     yield from equation(field.title, numbers.count(total), self.width)
         if definitions and self.summary.no_memory_formula is None:  # no columns have room for them
             for title, figure in _MEMORY.items():
