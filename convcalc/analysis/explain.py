@@ -154,11 +154,9 @@ def derive(layer: Layer, summary: Summary, memory: Memory | None = None) -> Deri
 def _bytes(layer: Layer, summary: Summary, found: LayerMemory) -> list[Rule]:
     shape = tuple(layer.output)
     width = DTYPE_BYTES[summary.dtype]
-    why = summary.no_memory_formula
-    if why is not None:
-        note = f"no formula of memory holds for every size: {why}"
-    else:
-        note = "" if found.allocated is found.output else _new(found.allocated, found.output)
+    new = found.allocated
+    # None: no formula tells it, and `Summary.no_memory_formula` says why.
+    note = "" if new is None or new is found.output else _new(new, found.output)
     values: dict[str, Any] = {"output": shape, "bytes": width}
     rules = [Rule("output_bytes", "{output}·{bytes}", values, layer.output_bytes, note)]
     if found.keeps:
@@ -185,7 +183,7 @@ def _bytes(layer: Layer, summary: Summary, found: LayerMemory) -> list[Rule]:
     return rules
 
 
-def _new(allocated: Size | None, output: Size) -> str:
+def _new(allocated: Size, output: Size) -> str:
     if isinstance(allocated, int) and allocated == 0:
         return "none of it new: a view, or in place"
     return "" if str(allocated) == str(output) else f"{allocated:,} allocated"

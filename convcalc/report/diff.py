@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from convcalc.analysis.diff import subtracted
 from convcalc.analysis.summary import MACS_CONVENTION
-from convcalc.report import json, numbers
+from convcalc.report import json, memory, numbers
 from convcalc.report.grid import PLAIN, Column, Row, draw
 from convcalc.report.markdown import table as markdown_table
 from convcalc.report.sums import equation
@@ -193,6 +193,8 @@ class View:
             yield f"All {numbers.plural(diff.same, 'layer')} are the same."
         if told:
             yield f"{MACS_CONVENTION}."
+        missing = (memory.no_formula(summary) for summary in (diff.before, diff.after))
+        yield from dict.fromkeys(note for note in missing if note)
         if self.depth < self.levels:
             yield (
                 f"Depth {self.depth} of {self.levels}; --depth {self.depth + 1} shows more, "
@@ -378,16 +380,14 @@ def as_dict(diff: Diff) -> dict[str, Any]:
 
 
 def _design(summary: Summary) -> dict[str, Any]:
-    return {
-        "name": summary.name,
-        "file": summary.file,
-        "variant": summary.variant,
-        "input": json.shapes(summary.inputs),
-        "batch": json.plain(summary.batch),
-        "dtype": summary.dtype,
+    found = {
+        **json.design(summary),
         "layers": len(summary.layers),
         "outputs": json.shapes(summary.outputs),
     }
+    if summary.no_memory_formula is not None:
+        found["no_memory_formula"] = summary.no_memory_formula
+    return found
 
 
 def _change_dict(change: Change, figures: Sequence[str]) -> dict[str, Any]:

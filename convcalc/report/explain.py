@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convcalc.integers import Formula, expand
 from convcalc.ops.explanation import LEGEND
-from convcalc.report import numbers
+from convcalc.report import memory, numbers
 from convcalc.report.grid import PLAIN, Column, Row, draw
 from convcalc.report.table import warning_lines, wrapped
 
@@ -134,13 +134,16 @@ def legend(lines: Iterable[Line]) -> str:
 
 
 def _told(summary: Summary, lines: Iterable[Line]) -> Iterator[str]:
-    """What the letters mean, and what the named sizes are."""
+    """What the letters mean, what the named sizes are, and why there is no memory, once."""
     letters = legend(lines)
     if letters:
         yield f"{letters}."
     sizes = summary.definitions()
     if sizes:
         yield ", ".join(f"{name} = {numbers.count(size)}" for name, size in sizes.items()) + "."
+    missing = memory.no_formula(summary)
+    if missing:
+        yield missing
 
 
 # ---------------------------------------------------------------------------- one layer
@@ -217,7 +220,7 @@ def layer_dict(report: LayerReport) -> dict[str, Any]:
         "offset": json.plain(layer.offset),
         "fits": report.fits,
         **derivation_dict(report.derivation),
-        "sizes": {name: str(size) for name, size in summary.definitions().items()},
+        **_sizes_dict(summary),
         "warnings": [json.problem(warning) for warning in report.warnings],
     }
     return result
@@ -225,16 +228,26 @@ def layer_dict(report: LayerReport) -> dict[str, Any]:
 
 def derivation_dict(derivation: Derivation) -> dict[str, Any]:
     """The rules of a layer, what its sharing saves, and its axes."""
-    sharing, memory = derivation.sharing, derivation.memory
+    sharing = derivation.sharing
     return {
-        "allocated_bytes": _plain(memory.allocated),
-        "saved_bytes": _plain(memory.saved),
+        "allocated_bytes": _plain(derivation.memory.allocated),
+        "saved_bytes": _plain(derivation.memory.saved),
         "rules": [_rule_dict(rule) for rule in derivation.rules],
         "sharing": None
         if sharing is None
         else {name: _plain(size) for name, size in sharing.as_dict().items()},
         "axes": [fit.as_dict() for fit in derivation.fits],
     }
+
+
+def _sizes_dict(summary: Summary) -> dict[str, Any]:
+    """What the named sizes are, and why there are no formulas of memory, where there are none."""
+    found: dict[str, Any] = {
+        "sizes": {name: str(size) for name, size in summary.definitions().items()}
+    }
+    if summary.no_memory_formula is not None:
+        found["no_memory_formula"] = summary.no_memory_formula
+    return found
 
 
 def _rule_dict(rule: Rule) -> dict[str, Any]:
@@ -499,12 +512,7 @@ def network_dict(found: Explained) -> dict[str, Any]:
     summary = found.summary
     return {
         **json.header(),
-        "name": summary.name,
-        "file": summary.file,
-        "variant": summary.variant,
-        "input": json.shapes(summary.inputs),
-        "batch": json.plain(summary.batch),
-        "dtype": summary.dtype,
+        **json.design(summary),
         "layers": [
             {
                 "path": derivation.layer.path,
@@ -516,7 +524,7 @@ def network_dict(found: Explained) -> dict[str, Any]:
             for derivation in found.layers
         ],
         "totals": [_rule_dict(rule) for rule in found.totals],
-        "sizes": {name: str(size) for name, size in summary.definitions().items()},
+        **_sizes_dict(summary),
     }
 
 

@@ -38,12 +38,7 @@ def summary_dict(report: Summary) -> dict[str, Any]:
     """What `convcalc summary --format json` prints, as plain Python values."""
     result: dict[str, Any] = {
         **header(),
-        "name": report.name,
-        "file": report.file,
-        "variant": report.variant,
-        "input": shapes(report.inputs),
-        "batch": plain(report.batch),
-        "dtype": report.dtype,
+        **design(report),
         "layers": list(_layers(report)),
         "outputs": shapes(report.outputs),
     }
@@ -61,6 +56,18 @@ def summary_dict(report: Summary) -> dict[str, Any]:
     result["totals"] = _totals(report)
     result["warnings"] = [problem(warning) for warning in report.warnings]
     return result
+
+
+def design(report: Summary) -> dict[str, Any]:
+    """Which design it is, and what flows in."""
+    return {
+        "name": report.name,
+        "file": report.file,
+        "variant": report.variant,
+        "input": shapes(report.inputs),
+        "batch": plain(report.batch),
+        "dtype": report.dtype,
+    }
 
 
 def _totals(report: Summary) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from convcalc._version import __version__
 from convcalc.integers import Formula
 from convcalc.integers.printing import to_latex
-from convcalc.report import python
+from convcalc.report import memory, python
 from convcalc.report.sums import packed, terms
 from convcalc.report.table import View
 
@@ -52,6 +52,8 @@ def summary(report: Summary, *, depth: int | None = None, everything: bool = Fal
         f"% {' '.join(view.title.split())}; {view.subtitle}",
         f"% Written by convcalc {__version__}; needs \\usepackage{{amsmath}}.",
     ]
+    missing = memory.no_formula(report)
+    lines += [f"% {missing}"] if missing else []
     names = list(_names(report))
     if names:
         lines += [r"\begin{align*}", *_joined(names), r"\end{align*}"]

@@ -56,6 +56,12 @@ def lines(summary: Summary) -> Iterator[Line]:
         yield "training peak", training.peak, f"most at once in a step, {at(training)}"
 
 
+def no_formula(summary: Summary) -> str | None:
+    """Why bytes that are allocated and kept are not told as formulas; None where they are."""
+    why = summary.no_memory_formula
+    return None if why is None else f"No formula of memory holds for every size: {why}."
+
+
 def at(course: Course) -> str:
     """Where a pass peaks: `in backward of Conv[6].ReLU`."""
     if course.phase == "step":

@@ -12,7 +12,7 @@ from convcalc.analysis.summary import MACS_CONVENTION
 from convcalc.integers import Formula
 from convcalc.integers.evaluation import symbols
 from convcalc.integers.printing import to_python
-from convcalc.report import numbers
+from convcalc.report import memory, numbers
 from convcalc.report.sums import packed, terms
 
 TYPE_CHECKING = False
@@ -36,6 +36,7 @@ def summary(report: Summary) -> str:
         f'"""{_title(report)}: sizes and figures, written by convcalc {__version__}.',
         "",
         f"{MACS_CONVENTION}.",
+        *filter(None, [memory.no_formula(report)]),
         '"""',
         "",
         "",

@@ -210,8 +210,9 @@ class View:
             )
             if self.summary.no_peak:
                 yield f"No peaks: {self.summary.no_peak}."
-        if self.summary.no_memory_formula:
-            yield f"No formula of memory holds for every size: {self.summary.no_memory_formula}."
+        missing = memory.no_formula(self.summary)
+        if missing:
+            yield missing
         if totals.params is not totals.trainable_params:
             yield (
                 f"Trainable: {numbers.count(totals.trainable_params)} params; frozen: "

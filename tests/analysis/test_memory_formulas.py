@@ -19,7 +19,7 @@ import convcalc
 from convcalc.catalog import entries
 from convcalc.integers import Formula, parse
 from convcalc.ops.attention import WindowAttention
-from convcalc.report import csv, json, table
+from convcalc.report import csv, diff, explain, json, latex, markdown, python, table
 
 Case = tuple[str, str | None]
 
@@ -104,6 +104,21 @@ def test_where_there_is_none_each_surface_says_so(name: str) -> None:
     assert [line.split()[-2:] for line in lines if "Linear" in line][-1] == ["?", "?"]
     with pytest.raises(convcalc.ConvcalcError, match="single window"):
         network.formula("saved_bytes")
+    rules = network.explain(symbolic=True)
+    changed = convcalc.diff(network, network, symbolic=True)
+    for told in (
+        explain.network_text(rules),
+        explain.network_markdown(rules),
+        diff.render(changed),
+        diff.markdown(changed),
+        table.render(opened),
+        markdown.summary(opened),
+        latex.summary(opened),
+        python.summary(opened),
+    ):
+        assert told.count(why) == 1
+    assert explain.network_dict(rules)["no_memory_formula"] == why
+    assert diff.as_dict(changed)["before"]["no_memory_formula"] == why
     # values of views are left out all the same
     volumes = convcalc.evaluate(opened.totals.volumes, {"N": 1, "H": 224, "W": 224})
     assert volumes == network.summary().totals.volumes
