@@ -173,6 +173,8 @@ class Memory:
         self._after_forward = 0
         self._inference: Course | None = None
         self._forward: list[tuple[Node, Trace]] | None = None
+        self._refusal: str | None = None
+        self._refusal_known = False
 
     # ------------------------------------------------------------------ what each layer does
 
@@ -334,6 +336,12 @@ class Memory:
     @property
     def untrainable(self) -> str | None:
         """Why PyTorch refuses a training step at this size: the first layer, and what it needs."""
+        if not self._refusal_known:
+            self._refusal = self._forward_refused() or self._backward_refused()
+            self._refusal_known = True
+        return self._refusal
+
+    def _forward_refused(self) -> str | None:
         for node in self.flow.graph.layers:
             assert node.op is not None
             shapes = [self.flow.shapes[i] for i in node.inputs]
@@ -341,6 +349,37 @@ class Memory:
                 if condition.holds() is False:
                     help = f" ({condition.help})" if condition.help else ""
                     return f"{node.path} cannot train: {condition}{help}"
+        return None
+
+    def _backward_refused(self) -> str | None:
+        """Layers that have no backward, and such as overwrite what an earlier one keeps for it.
+
+        Source: torch/csrc/autograd/saved_variable.cpp, unpack.
+        """
+        for node, trace in self._steps:
+            refused = node.op is not None and node.op.no_backward
+            if refused and trace.nodes and node.index in self._reached():
+                return f"{node.path} cannot train: {refused}"
+        if not any(trace.overwrites for _, trace in self._steps):
+            return None
+        reached = self._reached()
+        lies_in = list(range(len(self.flow.inputs)))  # the storage of each node's value
+        storages = len(lies_in)
+        keepers: dict[int, Node] = {}  # of each storage the first layer that keeps it
+        for node, trace in self._steps:
+            held = [lies_in[i] for i in node.inputs]
+            held += range(storages, storages + len(trace.new))
+            storages += len(trace.new)
+            keeper = keepers.get(held[trace.out]) if trace.overwrites else None
+            if keeper is not None:
+                return (
+                    f"{node.path} cannot train in place: it overwrites what {keeper.path} keeps "
+                    "for backward (leave inplace away)"
+                )
+            if node.index in reached:
+                for number in trace.kept:
+                    keepers.setdefault(held[number], node)
+            lies_in.append(held[trace.out])
         return None
 
     def _reached(self) -> set[int]:

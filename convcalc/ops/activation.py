@@ -20,6 +20,21 @@ if TYPE_CHECKING:
 INPLACE_DOC = "overwrite what flows in"
 
 
+def falling_in_place(op: Op, argument: str) -> str:
+    """Why an activation that falls below 0 has no backward in place; empty where it has one.
+
+    From the result alone nobody knows on which side of 0 the input was.
+    Source: aten/src/ATen/native/Activation.cpp, leaky_relu_backward, elu_backward.
+    """
+    values = op.given()
+    if not values["inplace"] or values[argument] >= 0:
+        return ""
+    return (
+        f"in place, {argument} must be at least 0, not {values[argument]:g} (leave inplace away: "
+        "of the result alone PyTorch cannot tell the gradient)"
+    )
+
+
 class _Activation(Op):
     """What activations share: the shape stays, and each value is by itself. Any shape."""
 
@@ -70,8 +85,11 @@ class LeakyReLU(_Activation):
 
     keeps = "either"
 
-    negative_slope = real(0.01)
+    negative_slope = real(0.01, doc="below 0 it does not train in place")
     inplace = flag(False, doc=INPLACE_DOC)
+
+    def prepare(self) -> None:
+        self.no_backward = falling_in_place(self, "negative_slope")
 
 
 class PReLU(_Activation):
@@ -148,8 +166,11 @@ class ELU(_Activation):
 
     keeps = "either"
 
-    alpha = real(1.0)
+    alpha = real(1.0, doc="below 0 it does not train in place")
     inplace = flag(False, doc=INPLACE_DOC)
+
+    def prepare(self) -> None:
+        self.no_backward = falling_in_place(self, "alpha")
 
 
 class SELU(_Activation):
@@ -171,12 +192,13 @@ class CELU(_Activation):
 
     keeps = "either"
 
-    alpha = real(1.0, doc="not 0")
+    alpha = real(1.0, doc="not 0; below 0 it does not train in place")
     inplace = flag(False, doc=INPLACE_DOC)
 
     def prepare(self) -> None:
         if self.alpha == 0:
             raise LayerError("alpha must not be 0: it divides", argument="alpha")
+        self.no_backward = falling_in_place(self, "alpha")
 
 
 class GELU(_Activation):

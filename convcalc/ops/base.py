@@ -186,6 +186,8 @@ class Op:
     #: At which sizes it keeps other memory than at all others, so that no formula tells it; empty
     #: where there are none.
     degenerate: ClassVar[str] = ""
+    #: Why PyTorch refuses to run its backward; empty where it does not, as nearly always.
+    no_backward: str = ""
     #: Why its memory on the CPU hangs on more than the graph; empty where it does not, as nearly
     #: always. `check` leaves it out then, and says so.
     uncertain: str = ""

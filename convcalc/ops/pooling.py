@@ -153,7 +153,11 @@ def same_padded(tape: Tape, op: _Pool, x: Stored) -> Stored:
 
 
 class _MaxPool(_Pool):
-    """What the three max pools share. Nothing is learned, and no multiply-accumulate counted."""
+    """What the three max pools share. Nothing is learned, and no multiply-accumulate counted.
+
+    A window that meets the padding alone is refused: PyTorch gives −∞, and an index outside of the
+    input, where its backward then writes. Source: aten/src/ATen/native/cpu/MaxPoolKernel.cpp.
+    """
 
     padding = sizes(
         0,
@@ -167,6 +171,34 @@ class _MaxPool(_Pool):
     def prepare(self) -> None:
         super().prepare()
         _refuse_indices(self)
+
+    def conditions(self, *shapes: Shape) -> list[Condition]:
+        return [*super().conditions(*shapes), *self._windows_meet(shapes[0])]
+
+    def _windows_meet(self, shape: Shape) -> list[Condition]:
+        """A row for every window: only a dilated one can step over the whole input.
+
+        That is the first one if any: with padding of at most half the kernel, an input that small
+        has no other that starts before it. Its first row past the padding is row ⌈P/d⌉·d − P.
+        """
+        if self.padding == "tf_same":
+            return []  # PyTorch pools a padded copy there
+        conditions = []
+        axes = zip(AXES[len(shape) - 2], shape[2:], self.padding, self.dilation, strict=True)
+        for axis, size, padding, dilation in axes:
+            if padding == 0 or dilation == 1:
+                continue
+            conditions.append(
+                Condition(
+                    "at_least",
+                    size,
+                    ceil_div(padding, dilation) * dilation - padding + 1,
+                    f"{self.name()}: the {axis}, padding left out,",
+                    f"else a window with dilation {dilation} meets the padding alone; less "
+                    "dilation, or fewer strides before it",
+                )
+            )
+        return conditions
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = same_padded(tape, self, inputs[0])
@@ -196,6 +228,7 @@ class MaxPool1d(_MaxPool):
     """The largest value of each window along one axis.
 
     N×C×L → N×C×((L − F + 2P)/S + 1), F = dilation·(kernel_size − 1) + 1.
+    A window that meets the padding alone, of which PyTorch gives −∞, is refused.
     Source: torch/nn/modules/pooling.py.
     """
 
@@ -206,6 +239,7 @@ class MaxPool2d(_MaxPool):
     """The largest value of each window over height and width.
 
     N×C×H×W → N×C×((H − F + 2P)/S + 1)×…, F = dilation·(kernel_size − 1) + 1.
+    A window that meets the padding alone, of which PyTorch gives −∞, is refused.
     Source: torch/nn/modules/pooling.py.
     """
 
@@ -216,6 +250,7 @@ class MaxPool3d(_MaxPool):
     """The largest value of each window over depth, height and width.
 
     N×C×D×H×W → N×C×((D − F + 2P)/S + 1)×…, F = dilation·(kernel_size − 1) + 1.
+    A window that meets the padding alone, of which PyTorch gives −∞, is refused.
     Source: torch/nn/modules/pooling.py.
     """
 

@@ -184,7 +184,22 @@ class _Keeper:
         self._packed: dict[int, int] = {}  # by the layer that runs: address → bytes
         self._saved = 0
 
-    def pack(self, tensor: torch.Tensor) -> torch.Tensor:
+    @staticmethod
+    def unpack(packed: tuple[torch.Tensor, int]) -> torch.Tensor:
+        """What was packed. Raises RuntimeError where it was overwritten since then.
+
+        Autograd looks for this itself, but not where hooks stand between.
+        """
+        tensor, version = packed
+        if tensor._version != version:
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an "
+                "inplace operation"
+            )
+        return tensor
+
+    def pack(self, tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """Count it."""
         storage = tensor.untyped_storage()
         address = storage._cdata
         if address not in self._ignored:
@@ -194,7 +209,7 @@ class _Keeper:
                 self._kept.add(address)
                 # Another storage may come to lie at the address of one that is gone.
                 weakref.finalize(storage, self._kept.discard, address).atexit = False
-        return tensor
+        return tensor, tensor._version
 
     def own(self, index: int, value: torch.Tensor) -> None:
         """The value is that of a node; its storage may be an earlier one's."""
@@ -245,7 +260,7 @@ def _forward(
     values = network.begin(inputs)
     for index, value in enumerate(inputs):
         keeper.own(index, value)
-    with torch.autograd.graph.saved_tensors_hooks(keeper.pack, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(keeper.pack, keeper.unpack):
         for step in network.steps(aux=True):
             flowing = [values[index] for index in step.inputs]
             value = values[step.index] = step.module(*flowing)

@@ -165,6 +165,8 @@ CASES: dict[str, list[Case]] = {
         bad("3, padding=2", ROW),
         bad("2", MAP),
         stricter("2, return_indices=true", ROW),
+        good("3, padding=1, dilation=2", (2, 4, 3)),
+        stricter("2, padding=1, dilation=4", (2, 4, 3)),  # rows -1 and 3
     ],
     "MaxPool2d": [
         good("2", MAP),
@@ -189,6 +191,8 @@ CASES: dict[str, list[Case]] = {
         bad("2", (2, 4)),
         bad("5, 2, ceil_mode=true, dilation=4", (2, 4, 3, 3)),
         stricter("2, return_indices=true", MAP),
+        good("3, padding=1, dilation=2, ceil_mode=true", (2, 4, 2, 3)),
+        stricter("3, padding=1, dilation=2, ceil_mode=true", (2, 4, 3, 1)),
     ],
     "MaxPool3d": [
         good("2", VOLUME),
@@ -197,6 +201,7 @@ CASES: dict[str, list[Case]] = {
         good("(3, 2, 2), 2, padding=tf_same", VOLUME),
         bad("8", VOLUME),
         stricter("2", MAP),
+        stricter("3, padding=1, dilation=2, ceil_mode=true", (2, 4, 1, 2, 2)),
     ],
     "AvgPool1d": [
         good("2", ROW),
@@ -398,7 +403,7 @@ CASES: dict[str, list[Case]] = {
     "Identity": anywhere(""),
     "ReLU": [*anywhere("", "inplace=true", "true"), bad("inplace=5.5, slope=1", MAP)],
     "ReLU6": anywhere("", "true"),
-    "LeakyReLU": [*anywhere("", "0.2, true", "negative_slope=-1"), bad("steep", MAP)],
+    "LeakyReLU": [*anywhere("", "0.2, true", "negative_slope=-1", "-1, true"), bad("steep", MAP)],
     "PReLU": [
         *anywhere(""),
         good("4", MAP),
@@ -409,9 +414,9 @@ CASES: dict[str, list[Case]] = {
         stricter("0", (2, 0, 4)),
     ],
     "RReLU": [*anywhere("", "0.1, 0.2, true", "0.2, 0.2"), bad("0.3, 0.2", MAP)],
-    "ELU": anywhere("", "0.5, true", "-1"),
+    "ELU": anywhere("", "0.5, true", "-1", "-1, true"),
     "SELU": anywhere("", "true"),
-    "CELU": [*anywhere("", "2, true"), bad("0", MAP)],
+    "CELU": [*anywhere("", "2, true", "-1, true"), bad("0", MAP)],
     "GELU": [*anywhere("", "tanh", "approximate=none"), bad("approximate=erf", MAP)],
     "SiLU": anywhere("", "true"),
     "Mish": anywhere("", "inplace=true"),

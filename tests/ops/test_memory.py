@@ -47,6 +47,8 @@ def differences(name: str, case: Case, scene: str) -> dict[str, Any]:
     itself, before = SCENES[scene]
     sizes = network(name, case, itself=itself, before=before)
     if Memory(sizes).untrainable is not None:
+        with pytest.raises((RuntimeError, ValueError)):
+            measured(sizes)
         return {}
     return differing(computed(sizes), measured(sizes))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -49,6 +50,36 @@ def test_ceil_mode_leaves_out_a_window_that_would_start_in_the_padding() -> None
     """Rounding up alone is wrong here: 4 rows, kernel 2, stride 3, padding 1 would give 3."""
     assert ceil_output(4, Window(2, 3, 1, 1)) == 2
     assert torch.nn.MaxPool1d(2, 3, 1, ceil_mode=True)(torch.zeros(1, 1, 4)).shape[-1] == 2
+
+
+@pytest.mark.parametrize("spatial", [1, 2, 3])
+def test_a_window_that_meets_the_padding_alone_is_refused(spatial: int) -> None:
+    """Exactly where PyTorch gives −∞; along one axis its index shows that it lies outside."""
+    pool = getattr(torch.nn.functional, f"max_pool{spatial}d")
+    refused = 0
+    for kernel, stride, padding, dilation, ceil, size in product(
+        (2, 3, 4, 5), (1, 2, 3), (0, 1, 2), (1, 2, 3, 4), (False, True), range(1, 7)
+    ):
+        if 2 * padding > kernel:
+            continue
+        layer = op(f"MaxPool{spatial}d", kernel, stride, padding, dilation, ceil_mode=ceil)
+        shape = (1, 1, *[9] * (spatial - 1), size)
+        failed = [c for c in layer.conditions(shape) if not c.holds()]
+        if failed and "padding left out" not in failed[0].what:  # PyTorch refuses it, too
+            continue
+        x = torch.zeros(shape)
+        out, at = pool(x, kernel, stride, padding, dilation, ceil, return_indices=True)
+        assert bool(failed) == bool((out == -torch.inf).any())
+        assert spatial > 1 or bool(failed) == bool((at >= size).any())
+        refused += len(failed)
+    assert refused > 20
+
+
+def test_what_a_dilated_pool_needs_is_told() -> None:
+    layer = op("MaxPool1d", 2, padding=1, dilation=4)
+    (failed,) = [c for c in layer.conditions((1, 1, 3)) if not c.holds()]
+    assert str(failed) == "MaxPool1d: the length, padding left out, must be at least 4, not 3"
+    assert "meets the padding alone" in (failed.help or "")
 
 
 def test_a_chain_of_pools_is_one_floor() -> None:

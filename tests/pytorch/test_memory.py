@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 import convcalc
 from convcalc.analysis.memory import Memory
 from convcalc.ops.activation import ReLU
+from convcalc.pytorch import to_module
+from convcalc.pytorch.memory import measure_training
 
 from .memory import computed, differing, measured
 
@@ -73,6 +76,50 @@ def test_gradients_lie_as_pytorchs(name: str, dtype: str) -> None:
     text = f"convcalc: 1\nname: net\ninput: [{shape}]\nlayers:\n{layers}"
     flow = convcalc.load(text).flow(batch=2)
     assert differing(computed(flow, dtype), measured(flow, dtype)) == {}
+
+
+#: What comes after a convolution: does it train, and if not, of what the message tells.
+IN_PLACE = {
+    "Sigmoid -> ReLU(inplace=true)": "ReLU cannot train in place: it overwrites what Sigmoid keeps",
+    "ReLU -> Flatten -> Dropout(0.5, inplace=true)": "Dropout cannot train in place: it overwrites "
+    "what ReLU keeps",
+    "Conv2d(4, 1) -> ReLU(inplace=true)": None,
+    "ReLU -> Dropout(0, inplace=true)": None,
+    "GELU -> ReLU(inplace=true)": None,
+    "SiLU(inplace=true) -> SiLU(inplace=true)": None,
+    "ReLU(inplace=true) -> ReLU(inplace=true)": "ReLU[1] cannot train in place: it overwrites what "
+    "ReLU[0] keeps",
+    "concat: ['Conv2d(4, 1)', ReLU(inplace=true)]": "overwrites what",
+    "concat: [ReLU(inplace=true), 'Conv2d(4, 1)']": None,
+    "LeakyReLU(-0.5, inplace=true)": "LeakyReLU cannot train: in place, negative_slope must be at "
+    "least 0, not -0.5",
+    "ELU(-1, inplace=true)": "ELU cannot train: in place, alpha must be at least 0, not -1",
+    "CELU(-2, inplace=true)": "CELU cannot train: in place, alpha must be at least 0, not -2",
+    "ELU(-1)": None,
+    "RReLU(-0.5, -0.2, inplace=true)": None,
+}
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["trains", "frozen"])
+@pytest.mark.parametrize("layers", IN_PLACE)
+def test_what_has_no_backward_in_place_is_known(layers: str, frozen: bool) -> None:
+    """Where all that learns is frozen no backward is needed, and all is well."""
+    flow = convcalc.load(f"{HEAD}- Conv2d(8, 3)\n- {layers}\n").flow(batch=2)
+    held = [n.index for n in flow.graph.layers if frozen and n.kind == "Conv2d"]
+    memory = Memory(flow, frozen=held)
+    told = None if frozen else IN_PLACE[layers]
+    refused = memory.untrainable
+    if told is None:
+        assert refused is None
+        assert differing(computed(flow, frozen=held), measured(flow, frozen=held)) == {}
+        return
+    assert told in str(refused)
+    network = to_module(flow, initialise=False)
+    inputs = [torch.zeros(shape) for shape in flow.inputs.values()]
+    with pytest.raises(RuntimeError):
+        measure_training(network, inputs)  # as users train, without hooks
+    with pytest.raises(RuntimeError):
+        measured(flow)
 
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["one by one", "foreach"])
