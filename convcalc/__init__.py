@@ -8,6 +8,7 @@
     net.formula("macs")                              # in N, H and W
     net.to_torch()                                   # the same network as a torch.nn.Module
     net.fit().square.smallest                        # 32: the smallest input that it takes
+    net.equivariance().features                      # the last layers that follow shifts
     convcalc.diff("vgg16", "alexnet").changes        # layer by layer
     net.explain("Conv[0]").layers[0].rule("macs")    # how a figure comes about
     convcalc.layer("Conv2d(10, 5, padding=?)", (3, 32, 32), 32)     # one layer: padding is 2
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from convcalc.analysis.budget import Largest
     from convcalc.analysis.diff import Change, Diff
+    from convcalc.analysis.equivariance import Equivariance, Shift
     from convcalc.analysis.expectations import Claimed
     from convcalc.analysis.explain import Derivation, Explained, Sharing
     from convcalc.analysis.fit import Axis, Fit, Sizes
@@ -57,6 +59,7 @@ __all__ = [
     "DesignError",
     "DeviceError",
     "Diff",
+    "Equivariance",
     "Explained",
     "Fit",
     "Formula",
@@ -72,6 +75,7 @@ __all__ = [
     "Report",
     "Rule",
     "Sharing",
+    "Shift",
     "Sizes",
     "Solution",
     "Solutions",
@@ -96,6 +100,7 @@ __all__ = [
 _HOMES = {
     "convcalc.analysis.budget": ("Largest",),
     "convcalc.analysis.diff": ("Change", "Diff"),
+    "convcalc.analysis.equivariance": ("Equivariance", "Shift"),
     "convcalc.analysis.expectations": ("Claimed",),
     "convcalc.analysis.explain": ("Derivation", "Explained", "Sharing"),
     "convcalc.analysis.fit": ("Axis", "Fit", "Sizes"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from convcalc.analysis.diff import Diff
+    from convcalc.analysis.equivariance import Equivariance
     from convcalc.analysis.explain import Explained
     from convcalc.analysis.fit import Fit
     from convcalc.analysis.memory import Memory
@@ -280,6 +281,22 @@ class Network:
         from convcalc.analysis.fit import fit
 
         return fit(self.flow(input, symbolic=True), batch=batch, aux=aux)
+
+    def equivariance(self, input: Inputs | None = None, *, symbolic: bool = False) -> Equivariance:
+        """By which shifts of the input each layer moves along, and where padding has a part.
+
+        input: as in `summary`. symbolic: with spatial sizes open; shifts are the same, and borders
+            are not told.
+
+        net.equivariance().features                     # the last layers that follow shifts
+        net.equivariance().layer("MaxPool2d[4]")        # {"input": (Shift, Shift)}
+
+        `convcalc.check(..., deep=True)` measures it. Raises DesignError where the design is wrong,
+        or does not accept the input.
+        """
+        from convcalc.analysis.equivariance import equivariance
+
+        return equivariance(self.flow(input, symbolic=symbolic))
 
     def to_torch(
         self,

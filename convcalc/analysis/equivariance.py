@@ -10,15 +10,21 @@ So a value moves by `moves` places when the input is shifted by `shift` rows, ex
   position, statistics of the whole map);
 - no padding has a part in it: `inner` are the outputs that read none, in any layer before them.
 
+A value that depends on several inputs moves where all of them are shifted together, each by its own
+`shift`; were one to stand still, its part would. An input without places (features) may stay as it
+is, unless a map is made of it (Unflatten), which then stands still.
+
 Source: Azulay & Weiss, Why do deep convolutional networks generalize so poorly to small image
 transformations?, JMLR 2019; Zhang, Making Convolutional Networks Shift-Invariant Again, ICML 2019.
 """
 
 from __future__ import annotations
 
+from math import lcm
+
 from convcalc.analysis.coverage import IntWindow
 from convcalc.analysis.receptive import receptive_fields, windows_along
-from convcalc.errors import DesignError
+from convcalc.errors import ConvcalcError, DesignError, closest
 from convcalc.graph import flow as send
 from convcalc.integers import Formula, evaluate, symbols
 from convcalc.ops.attention import BlockWindow
@@ -38,10 +44,11 @@ if TYPE_CHECKING:
 _NEARBY = 64
 
 
-class Kept:
+class Shift:
     """How a value follows shifts of an input along one axis.
 
-    shift, moves: a shift of the input by `shift` rows moves it by `moves` places.
+    shift, moves: a shift of the input by `shift` rows moves it by `moves` places; where it depends
+        on several inputs, if these are shifted too, each by its own.
     inner: its first and last place that padding has no part in; None where there is none, or sizes
         are open. places: how many there are along the axis.
     """
@@ -64,25 +71,37 @@ class Kept:
         return self.inner[0], self.places - 1 - self.inner[1]
 
     def __repr__(self) -> str:
-        return f"Kept(shift={self.shift}, moves={self.moves}, border={self.border})"
+        return f"Shift(shift={self.shift}, moves={self.moves}, border={self.border})"
 
 
 class Equivariance:
-    """What becomes of shifts throughout a network.
+    """What becomes of shifts throughout a network; made by `Network.equivariance`.
 
-    by_node: for each node, by index, input name → for each axis of that input a `Kept`, or in words
-        why no shift is kept. features: the last layers that keep one, from which only layers that
-        do not are reached.
+    by_node: for each node, by index, input name → for each axis of that input a `Shift`, or in
+        words why no shift is kept. features: the last layers that keep one, from which only layers
+        that do not are reached.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.by_node: list[dict[str, tuple[Kept | str, ...]]] = []
+        self.by_node: list[dict[str, tuple[Shift | str, ...]]] = []
 
-    def of(self, index: int, input: str | None = None) -> tuple[Kept | str, ...]:
+    def of(self, index: int, input: str | None = None) -> tuple[Shift | str, ...]:
         """Of a node: on the input named, else on the first that it depends on."""
         kept = self.by_node[index]
         return kept.get(input, ()) if input is not None else next(iter(kept.values()), ())
+
+    def layer(self, path: str) -> dict[str, tuple[Shift | str, ...]]:
+        """Of the layer at a path: input name → for each axis a `Shift`, or why there is none.
+
+        Raises ConvcalcError where there is no such layer.
+        """
+        for node in self.graph.layers:
+            if node.path == path:
+                return self.by_node[node.index]
+        near = closest(path, [node.path for node in self.graph.layers])
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise ConvcalcError(f"{self.graph.name} has no layer {path!r}{hint}")
 
     @property
     def features(self) -> list[Node]:
@@ -97,10 +116,8 @@ class Equivariance:
 
     def keeps(self, index: int) -> bool:
         """Whether a node's value follows shifts along every axis of every input."""
-        kept = self.by_node[index]
-        return bool(kept) and all(
-            isinstance(axis, Kept) for several in kept.values() for axis in several
-        )
+        axes = [axis for several in self.by_node[index].values() for axis in several]
+        return bool(axes) and all(isinstance(axis, Shift) for axis in axes)
 
 
 def equivariance(flow: Flow) -> Equivariance:
@@ -149,29 +166,61 @@ def equivariance_of(
             ranges[node.path] = [_all(size) for size in shape[2:]]
         else:
             values = node.inputs[: len(node.inputs) - node.op.likes]
-            fixed.append(node.op.fixed or next(filter(None, (fixed[i] for i in values)), ""))
+            words = (fixed[i] for i in values)
+            fixed.append(node.op.fixed or next(filter(None, words), "") or _placed(own, shape))
             for name, several in own.items():
                 ranges[name] = _inner_of(node, name, len(several), graph, shapes, windows, inner)
         inner.append(ranges)
         result.by_node.append(
-            {
-                name: tuple(
-                    _kept(node, axis, field, shape, fixed[node.index], ranges[name][axis])
-                    for axis, field in enumerate(several)
-                )
-                for name, several in own.items()
-            }
+            _together(
+                {
+                    name: tuple(
+                        _kept(axis, field, shape, fixed[node.index], ranges[name][axis])
+                        for axis, field in enumerate(several)
+                    )
+                    for name, several in own.items()
+                }
+            )
         )
     return result
+
+
+def _together(several: dict[str, tuple[Shift | str, ...]]) -> dict[str, tuple[Shift | str, ...]]:
+    """The inputs of one value shifted together, so that they move it by as many places."""
+    spatial = {name: axes for name, axes in several.items() if axes}
+    if len(spatial) < 2:
+        return several
+    result = {name: list(axes) for name, axes in several.items()}
+    for position in range(max(map(len, spatial.values()))):
+        along = {name: a[position] for name, a in spatial.items() if position < len(a)}
+        lost = next(
+            (f"{name}: {axis}" for name, axis in along.items() if isinstance(axis, str)), ""
+        )
+        if len(along) < len(spatial):
+            lost = "its inputs have different axes"
+        shifts = {name: axis for name, axis in along.items() if isinstance(axis, Shift)}
+        moves = lcm(*(shift.moves for shift in shifts.values()))
+        inner: Range | None = None
+        for number, shift in enumerate(shifts.values()):
+            inner = shift.inner if number == 0 else _common(inner, shift.inner)
+        for name, shift in shifts.items():
+            rows = shift.shift * (moves // shift.moves)
+            result[name][position] = lost or Shift(rows, moves, shift.places, inner)
+    return {name: tuple(axes) for name, axes in result.items()}
+
+
+def _placed(fields: Mapping[str, Sequence[Field]], shape: Shape) -> str:
+    """Why a map that is made of features alone follows no shift: it has places of its own."""
+    if any(fields.values()) or all(isinstance(size, int) and size == 1 for size in shape[2:]):
+        return ""
+    return f"its places come of {' and '.join(fields)}, which has none"
 
 
 def _all(size: Any) -> Range | None:
     return (0, size - 1) if isinstance(size, int) else None
 
 
-def _kept(
-    node: Node, axis: int, field: Field, shape: Shape, fixed: str, inner: Range | None
-) -> Kept | str:
+def _kept(axis: int, field: Field, shape: Shape, fixed: str, inner: Range | None) -> Shift | str:
     if fixed:
         return fixed
     if field.is_global:
@@ -179,7 +228,7 @@ def _kept(
     grid = field.grid
     if grid is None or len(shape) <= 2 + axis:
         return "its places do not stand on the input's grid"
-    return Kept(grid.shift, grid.moves, shape[2 + axis], inner)
+    return Shift(grid.shift, grid.moves, shape[2 + axis], inner)
 
 
 def _inner_of(

@@ -11,14 +11,14 @@ The image is longer along the axis that is looked at, until there are inner plac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import lcm
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from convcalc.analysis.equivariance import Equivariance, Kept, equivariance
+from convcalc.analysis.equivariance import Equivariance, Shift, equivariance
 from convcalc.errors import ConvcalcError
 from convcalc.graph import Graph, GraphBuilder, Value
 from convcalc.graph import flow as send
@@ -28,9 +28,10 @@ from convcalc.pytorch.module import Network, numbers, to_module
 from convcalc.pytorch.receptive import along
 
 if TYPE_CHECKING:
-    from convcalc.graph import Flow
+    from convcalc.graph import Flow, Node
 
-    Shapes = dict[str, tuple[int, ...]]
+    #: Of each input, without the batch.
+    Sizes = Mapping[str, Sequence[int]]
 
 #: Two values are the same to so many parts of the largest.
 SAME = 1e-10
@@ -50,36 +51,35 @@ def compare_equivariance(
     """How every layer follows shifts, as computed beside what it does.
 
     Figure "equivariance" of a layer: for each axis with what shift of the input it moves by how
-    many places, and from which to which. What could not be measured is told to `notes`.
+    many places, and from which to which; several inputs are shifted together, each by its own. What
+    could not be measured is told to `notes`.
     """
     told = [] if notes is None else notes
     graph = flow.graph
-    if len(graph.inputs) != 1:
-        told.append("equivariance is measured of networks with one input")
-        return []
     whole = equivariance(flow)
     cut, indices = _up_to_features(graph, whole)
     if cut is None:
         return []
-    (name, entries), *_ = graph.inputs.items()
-    axes = len(entries) - 1
+    axes = max(len(entries) - 1 for entries in cut.inputs.values())
     comparisons: list[Comparison] = []
     done: dict[int, list[tuple[Any, Any]]] = {}
     known: dict[tuple[Any, ...], dict[int, tuple[Any, Any]]] = {}
+    own = {name: numbers(flow.inputs[name], name)[1:] for name in cut.inputs}
     for axis in range(axes):
         key = along(flow, axis)  # axes that look alike are measured once
         if key not in known:
-            known[key] = _axis(cut, name, flow.inputs[name][1:], axis, told, device)
+            known[key] = _axis(cut, own, axis, told, device)
         for index, pair in known[key].items():
             done.setdefault(index, []).append(pair)
     for index, pairs in sorted(done.items()):
         path = graph.nodes[indices[index]].path
         computed, measured = ([pair[i] for pair in pairs] for i in (0, 1))
         comparisons.append(Comparison("equivariance", path, computed, measured))
-    missing = {n.index for n in cut.layers} - done.keys()
+    every = {n.index for n in cut.layers if any(whole.by_node[indices[n.index]].values())}
+    missing = every - done.keys()
     if missing:
         told.append(
-            f"whether {len(missing):,} of {len(cut.layers):,} layers follow shifts was not "
+            f"whether {len(missing):,} of {len(every):,} layers follow shifts was not "
             "measured: no input that was tried has places there without padding"
         )
     return comparisons
@@ -112,115 +112,187 @@ def _up_to_features(graph: Graph, whole: Equivariance) -> tuple[Graph | None, di
 
 
 def _axis(
-    graph: Graph, name: str, own: Sequence[Any], axis: int, notes: list[str], device: str
+    graph: Graph, own: Sizes, axis: int, notes: list[str], device: str
 ) -> dict[int, tuple[Any, Any]]:
     """For each layer what is computed and measured along one axis."""
     found: dict[int, tuple[Any, Any]] = {}
-    sizes = _sizes(graph, name, own, axis)
+    sizes = _sizes(graph, own, axis)
     if sizes is None:
         return found
-    length = sizes[1 + axis]
-    lengths = [length * f for f in FACTORS if f == 1 or length * f <= MAX_LENGTH]
-    for number, longer in enumerate(lengths, 1):
-        flow = _flow(graph, name, (*sizes[: 1 + axis], longer, *sizes[2 + axis :]))
+    length = max(shape[1 + axis] for shape in sizes.values() if len(shape) > 1 + axis)
+    factors = [f for f in FACTORS if f == 1 or length * f <= MAX_LENGTH]
+    for number, factor in enumerate(factors, 1):
+        flow = _flow(graph, {name: _longer(shape, axis, factor) for name, shape in sizes.items()})
         if flow is None:
             continue
-        wanted = _wanted(equivariance(flow), graph, axis)
+        known = equivariance(flow)
+        wanted = _wanted(known, graph, axis)
+        every = sum(_has_axis(known, node, axis) for node in graph.layers)
         # One run, where all can be compared, or at the last as many as can.
-        if len(wanted) < len(graph.layers) and number < len(lengths):
+        if len(wanted) < every and number < len(factors):
             continue
         short = shortage(flow, torch.device(device), "float64")
         if short is not None:
             notes.append(f"equivariance was not measured: {short}")
         elif wanted:
-            found = _measured(flow, name, axis, wanted, device)
+            found = _measured(flow, axis, wanted, device)
         break
     return found
 
 
-def _sizes(graph: Graph, name: str, own: Sequence[Any], axis: int) -> tuple[int, ...] | None:
-    """The design's own input, its other axes as small as it takes them."""
-    for small in SMALL:
-        sizes = tuple(
-            size if i in (0, axis + 1) else min(small, size) for i, size in enumerate(own)
-        )
-        if _flow(graph, name, sizes) is not None:
-            return sizes
-    return tuple(own) if _flow(graph, name, tuple(own)) is not None else None
+def _has_axis(known: Equivariance, node: Node, axis: int) -> bool:
+    return any(len(several) > axis for several in known.by_node[node.index].values())
 
 
-def _flow(graph: Graph, name: str, sizes: Sequence[int]) -> Flow | None:
+def _longer(shape: Sequence[int], axis: int, factor: int) -> tuple[int, ...]:
+    return tuple(size * factor if i == 1 + axis else size for i, size in enumerate(shape))
+
+
+def _sizes(graph: Graph, own: Sizes, axis: int) -> Sizes | None:
+    """The design's own inputs, their other axes as small as it takes them."""
+    others = [
+        size for shape in own.values() for i, size in enumerate(shape) if i not in (0, axis + 1)
+    ]
+    largest = max(others, default=1)
+
+    def smaller(size: int, small: int, scaled: bool) -> int:
+        # Axes that differ may have to keep their ratio.
+        return max(size * min(small, largest) // largest, 1) if scaled else min(size, small)
+
+    for small in (*SMALL, largest):
+        for scaled in (False, True):
+            sizes = {
+                name: tuple(
+                    size if i in (0, axis + 1) else smaller(size, small, scaled)
+                    for i, size in enumerate(shape)
+                )
+                for name, shape in own.items()
+            }
+            if _flow(graph, sizes) is not None:
+                return sizes
+    return None
+
+
+def _flow(graph: Graph, sizes: Sizes) -> Flow | None:
     try:
-        return send(graph, {name: tuple(sizes)})
+        return send(graph, sizes)
     except ConvcalcError:
         return None
 
 
-class Shift:
-    """What a layer is asked: a shift of the input by `rows` moves it by `moves`, from place `low`
-    to `high`, where padding has no part."""
+class Asked:
+    """What a layer is asked: a shift by `rows` of each input that it depends on moves it by
+    `moves`, from place `low` to `high`, where padding has no part."""
 
     __slots__ = ("high", "low", "moves", "rows")
 
-    def __init__(self, kept: Kept, times: int) -> None:
-        assert kept.inner is not None
-        self.low, self.high = kept.inner
-        self.rows = kept.shift * times
-        self.moves = kept.moves * times
+    def __init__(self, shifts: Mapping[str, Shift], times: int) -> None:
+        shift = next(iter(shifts.values()))
+        assert shift.inner is not None
+        self.low, self.high = shift.inner
+        self.rows = {name: each.shift * times for name, each in shifts.items()}
+        self.moves = shift.moves * times
+
+    @property
+    def enough(self) -> bool:
+        """Whether a place moves to another one without padding."""
+        return self.high - self.low >= self.moves
+
+    @property
+    def text(self) -> str:
+        rows = [f"{count} rows" for count in self.rows.values()]
+        if len(rows) > 1:
+            rows = [f"{count} rows of {name}" for name, count in self.rows.items()]
+        return " and ".join(rows)
 
 
-def _wanted(known: Equivariance, graph: Graph, axis: int) -> dict[int, Shift]:
+def _wanted(known: Equivariance, graph: Graph, axis: int) -> dict[int, Asked]:
     """For each layer with enough inner places the shift that it is asked about.
 
     Many layers are asked about the same one, a multiple of their own, so that few runs do: the own
     is kept where it is a single row, and where it moves a layer by several places.
     """
-    found: dict[int, Kept] = {}
+    found: dict[int, dict[str, Shift]] = {}
     for node in graph.layers:
-        axes = known.of(node.index)
-        kept = axes[axis] if len(axes) > axis else None
-        if isinstance(kept, Kept) and kept.inner is not None:
-            found[node.index] = kept
-    common = lcm(*(kept.shift for kept in found.values()))
+        axes = [
+            (name, several[axis])
+            for name, several in known.by_node[node.index].items()
+            if len(several) > axis
+        ]
+        shifts = {
+            name: shift
+            for name, shift in axes
+            if isinstance(shift, Shift) and shift.inner is not None
+        }
+        if shifts and len(shifts) == len(axes):
+            found[node.index] = shifts
+    common = lcm(*(shift.shift for shifts in found.values() for shift in shifts.values()))
     wanted = {}
-    for index, kept in found.items():
-        own = kept.shift == 1 or kept.moves > 1 or common > MAX_LENGTH
-        shift = Shift(kept, 1 if own else common // kept.shift)
-        if shift.high - shift.low < shift.moves:
-            shift = Shift(kept, 1)
-        if shift.high - shift.low >= shift.moves:
-            wanted[index] = shift
+    for index, shifts in found.items():
+        largest = max(shift.shift for shift in shifts.values())
+        moves = next(iter(shifts.values())).moves
+        own = largest == 1 or moves > 1 or common > MAX_LENGTH
+        asked = Asked(shifts, 1 if own else common // largest)
+        if not asked.enough:
+            asked = Asked(shifts, 1)
+        if asked.enough:
+            wanted[index] = asked
     return wanted
 
 
+def _runs(wanted: Mapping[int, Asked]) -> list[tuple[dict[str, int], list[int]]]:
+    """By how many rows inputs are shifted, run by run, and which layers are then looked at; an
+    input that none of them depends on stands still."""
+    runs: list[tuple[dict[str, int], list[int]]] = []
+    for index, asked in sorted(wanted.items(), key=lambda pair: -len(pair[1].rows)):
+        for rows, indices in runs:
+            if all(rows.get(name, count) == count for name, count in asked.rows.items()):
+                rows.update(asked.rows)
+                indices.append(index)
+                break
+        else:
+            runs.append((dict(asked.rows), [index]))
+    return runs
+
+
 def _measured(
-    flow: Flow, name: str, axis: int, wanted: dict[int, Shift], device: str
+    flow: Flow, axis: int, wanted: Mapping[int, Asked], device: str
 ) -> dict[int, tuple[Any, Any]]:
-    """The same image twice, for every shift that a layer asks for."""
+    """The same images twice, for every shift that a layer asks for."""
     network = to_module(flow, device=device, dtype="float64")
     network.eval()
     generator = torch.Generator().manual_seed(0)
     _spread(network, generator)
-    shifts = sorted({asked.rows for asked in wanted.values()})
-    shape = list(numbers(flow.inputs[name], name))
-    room = shape[:]
-    room[2 + axis] += max(shifts)
-    image = torch.randn(room, generator=generator, dtype=torch.float64).to(device)
-    length = shape[2 + axis]
-    still = _run(network, image.narrow(2 + axis, 0, length), wanted)
-    found: dict[int, tuple[Any, Any]] = {}
-    for shift in shifts:
+    runs = _runs(wanted)
+    images: dict[str, Tensor] = {}
+    for name, sizes in flow.inputs.items():
+        shape = list(numbers(sizes, name))
+        if len(shape) > 2 + axis:
+            shape[2 + axis] += max(rows.get(name, 0) for rows, _ in runs)
+        images[name] = torch.randn(shape, generator=generator, dtype=torch.float64).to(device)
+
+    def seen(rows: Mapping[str, int]) -> dict[int, Tensor]:
         # What stood at row r + shift stands at row r: outputs move towards the start.
-        moved = _run(network, image.narrow(2 + axis, shift, length), wanted)
-        for index, asked in wanted.items():
-            if asked.rows == shift:
-                pair = _compared(still[index], moved[index], asked, axis)
-                if pair is not None:
-                    found[index] = pair
+        cut = [
+            image.narrow(2 + axis, rows.get(name, 0), numbers(flow.inputs[name], name)[2 + axis])
+            if image.dim() > 2 + axis
+            else image
+            for name, image in images.items()
+        ]
+        return _run(network, cut, wanted)
+
+    still = seen({})
+    found: dict[int, tuple[Any, Any]] = {}
+    for rows, indices in runs:
+        moved = seen(rows)
+        for index in indices:
+            pair = _compared(still[index], moved[index], wanted[index], axis)
+            if pair is not None:
+                found[index] = pair
     return found
 
 
-def _compared(still: Tensor, moved: Tensor, asked: Shift, axis: int) -> tuple[Any, Any] | None:
+def _compared(still: Tensor, moved: Tensor, asked: Asked, axis: int) -> tuple[Any, Any] | None:
     """What is computed of a layer, and what its two outputs say; None where they say nothing."""
     largest = float(still.abs().max())
     if not largest > 0 or float(still.std()) < VARIED * largest:
@@ -232,19 +304,21 @@ def _compared(still: Tensor, moved: Tensor, asked: Shift, axis: int) -> tuple[An
         return f"places up to {asked.high}", f"{places} places"
     before = still.narrow(2 + axis, low + moves, count)
     after = moved.narrow(2 + axis, low, count)
-    computed = f"{asked.rows} rows move it by {moves}, places {low} to {asked.high}"
+    computed = f"{asked.text} move it by {moves}, places {low} to {asked.high}"
     wrong = ((before - after).abs() > SAME * largest).movedim(2 + axis, 0).flatten(1).any(1)
     if not bool(wrong.any()):
         return computed, computed
     place = low + int(wrong.nonzero()[0])
-    return computed, f"{asked.rows} rows do not move place {place + moves} to {place}"
+    return computed, f"{asked.text} do not move place {place + moves} to {place}"
 
 
-def _run(network: Network, image: Tensor, wanted: dict[int, Shift]) -> dict[int, Tensor]:
+def _run(
+    network: Network, images: Sequence[Tensor], wanted: Mapping[int, Asked]
+) -> dict[int, Tensor]:
     """The outputs of the layers that are asked for."""
     seen: dict[int, Tensor] = {}
     with torch.no_grad():
-        values = network.begin([image])
+        values = network.begin(list(images))
         for step in network.steps(aux=False):
             value = step.module(*[values[index] for index in step.inputs])
             values[step.index] = value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convcalc.analysis.equivariance import Kept, equivariance_at
+from convcalc.analysis.equivariance import Shift, equivariance_at
 from convcalc.integers import Answer, Formula, evaluate, expand, symbols
 from convcalc.ops.base import AXES
 from convcalc.report import numbers
@@ -12,14 +12,13 @@ from convcalc.report.table import wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from convcalc.analysis.budget import Largest
     from convcalc.analysis.equivariance import Equivariance
     from convcalc.analysis.fit import Axis, Demand, Fit, Join, Sizes, Stride
-    from convcalc.analysis.inverse import Inverse
-    from convcalc.analysis.inverse import Kept as KeptWeights
+    from convcalc.analysis.inverse import Inverse, Kept
     from convcalc.graph import Node
     from convcalc.integers import Size, Solutions
     from convcalc.network import Network
@@ -61,7 +60,7 @@ class FitReport:
         self.fit = fit
         self.inverses = tuple(inverses)
         self.budgets = tuple(budgets)
-        self.kept: KeptWeights | None = fit.kept()
+        self.kept: Kept | None = fit.kept()
         self.verified = verified
         self._equivariance: Equivariance | None = None
 
@@ -365,22 +364,34 @@ def _shifts(report: FitReport) -> Iterator[str]:
     """By how much the input may be shifted so that features follow, and what padding does to it."""
     found = report.equivariance
     for node in found.features[:SHOWN]:
-        for input, several in found.by_node[node.index].items():
-            of = f" of {input}" if len(found.by_node[node.index]) > 1 else ""
-            kept = [axis for axis in several if isinstance(axis, Kept)]
-            alike = len({str(axis) for axis in kept}) == 1
-            for number, axis in enumerate(kept[:1] if alike else kept):
-                along = "" if alike else f" along the {AXES[len(several)][number]}"
-                yield f"{_shift(node, axis, of + along)}."
+        of = {name: axes for name, axes in found.by_node[node.index].items() if axes}
+        along = [
+            {name: axis for name, axis in zip(of, axes, strict=True) if isinstance(axis, Shift)}
+            for axes in zip(*of.values(), strict=True)
+        ]
+        alike = len({str(shifts) for shifts in along}) == 1
+        for number, shifts in enumerate(along[:1] if alike else along):
+            where = "" if alike else f" along the {AXES[len(along)][number]}"
+            yield f"{_shift(node, shifts, where, several=len(found.graph.inputs) > 1)}."
     if not found.features:
         yield f"No layer follows shifts of the input: {_lost(found)}."
     elif len(found.features) > SHOWN:
         yield f"{len(found.features) - SHOWN:,} more layers are the last to follow shifts."
 
 
-def _shift(node: Node, kept: Kept, where: str) -> str:
-    rows = numbers.plural(kept.shift, "row")
-    text = f"A shift of the input{where} by {rows} moves {node.path}{_at(node)} by "
+def _shift(node: Node, shifts: Mapping[str, Shift], where: str, *, several: bool) -> str:
+    """several: the network has other inputs, so that those that are shifted are named."""
+    rows = {
+        f"of {name}" if several else "of the input": numbers.plural(shift.shift, "row")
+        for name, shift in shifts.items()
+    }
+    kept = next(iter(shifts.values()))
+    together = " and ".join(f"{name} by {count}" for name, count in rows.items())
+    if len(rows) > 1:
+        what = f"{where} {together}"
+    else:
+        what = f" {together.replace(' by ', f'{where} by ')}"
+    text = f"A shift{what} moves {node.path}{_at(node)} by "
     text += f"{numbers.plural(kept.moves, 'place')}"
     if kept.border is None:
         return f"{text} exactly, away from padding"
@@ -440,7 +451,7 @@ def _set(solutions: Solutions) -> str:
     return intervals(solutions) if solutions.finite else congruence(solutions)
 
 
-def _kept(fit: Fit, kept: KeptWeights) -> str:
+def _kept(fit: Fit, kept: Kept) -> str:
     first = kept.pinned[0]
     more = f" and {numbers.plural(len(kept.pinned) - 1, 'more')}" if len(kept.pinned) > 1 else ""
     text = (
@@ -570,7 +581,7 @@ def _shifts_dict(found: Equivariance) -> list[dict[str, Any]]:
                     "border": None if axis.border is None else list(axis.border),
                 }
                 for axis in several
-                if isinstance(axis, Kept)
+                if isinstance(axis, Shift)
             ],
         }
         for node in found.features
@@ -628,7 +639,7 @@ def _text(size: Size) -> int | str:
     return size if isinstance(size, int) else str(size)
 
 
-def _kept_dict(kept: KeptWeights) -> dict[str, Any]:
+def _kept_dict(kept: Kept) -> dict[str, Any]:
     return {
         "pinned": [
             {"path": p.path, "tensor": p.tensor, "size": _text(p.size), "value": p.value}

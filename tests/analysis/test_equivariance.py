@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import convcalc
-from convcalc.analysis.equivariance import Equivariance, Kept, equivariance, inner_outputs
+from convcalc.analysis.equivariance import Equivariance, Shift, equivariance, inner_outputs
 from convcalc.graph import flow
 from convcalc.language import parse_document
 from convcalc.ops.base import Window
@@ -20,7 +20,7 @@ def of(layers: str, *shape: int) -> Equivariance:
 def last(found: Equivariance) -> tuple[str, int, int, tuple[int, int] | None]:
     (node,) = found.features
     kept = found.of(node.index)[0]
-    assert isinstance(kept, Kept)
+    assert isinstance(kept, Shift)
     return node.path, kept.shift, kept.moves, kept.border
 
 
@@ -46,6 +46,79 @@ def test_what_follows_no_shift() -> None:
     gated = of("Conv2d(4, 3) -> AdaptiveAvgPool2d(1) -> Conv2d(4, 1)", 3, 8, 8)
     assert [node.path for node in gated.features] == ["Conv2d[0]"]
     assert gated.of(3) == ("a path sees the whole axis",) * 2
+
+
+TWO = """convcalc: 1
+name: two
+inputs:
+  left: [3, 32, 32]
+  right: [3, 64, 64]
+layers:
+- a = left -> Conv2d(4, 3, padding=1)
+- b = right -> Conv2d(4, 4, 4, 1) -> Upsample(scale_factor=2)
+- add: [a, b]
+"""
+FEATURES = """convcalc: 1
+name: an image and features
+inputs: {x: [3, 16, 16], z: [64]}
+layers:
+- a = x -> Conv2d(4, 3)
+- b = z -> Linear(%d) -> Unflatten(1, [4, %d, %d])
+- %s: [a, b]
+"""
+GATE = FEATURES % (4, 1, 1, "mul")
+MAP = FEATURES % (784, 14, 14, "concat")
+
+
+def test_several_inputs_are_shifted_together() -> None:
+    found = convcalc.load(TWO).equivariance()
+    assert [node.path for node in found.features] == ["Add"]
+    told = {
+        name: [(axis.shift, axis.moves, axis.border) for axis in axes if isinstance(axis, Shift)]
+        for name, axes in found.layer("Add").items()
+    }
+    # the right moves by two places at a time, the left alone would by one
+    assert told == {"left": [(2, 2, (2, 1))] * 2, "right": [(4, 2, (2, 1))] * 2}
+    assert str(found.layer("a.Conv2d")["left"][0]) == "Shift(shift=1, moves=1, border=(1, 1))"
+
+
+def test_features_beside_an_image() -> None:
+    """They may scale it, but a map that is made of them stands still."""
+    gated = convcalc.load(GATE).equivariance()
+    assert [node.path for node in gated.features] == ["Mul"]
+    joined = convcalc.load(MAP).equivariance()
+    assert [node.path for node in joined.features] == ["a.Conv2d"]
+    assert joined.layer("Concat")["x"] == ("its places come of z, which has none",) * 2
+
+
+def test_inputs_with_other_axes() -> None:
+    text = """convcalc: 1
+name: an image and a line
+inputs:
+  x: [3, 8, 8]
+  y: [3, 38]
+layers:
+- a = x -> Conv2d(4, 3)
+- b = a -> Flatten(2)
+- c = y -> Conv1d(4, 3)
+- concat: [b, c]
+"""
+    found = convcalc.load(text).equivariance()
+    assert [node.path for node in found.features] == ["a.Conv2d", "c.Conv1d"]
+    assert not found.keeps(found.graph.layers[-1].index)
+
+
+def test_a_layer_by_its_path() -> None:
+    network = convcalc.load("vgg16")
+    (height, width) = network.equivariance().layer("MaxPool2d[4]")["input"]
+    assert isinstance(height, Shift)
+    assert (height.shift, height.moves, height.border) == (32, 1, (3, 3))
+    assert str(width) == str(height)
+    found = network.equivariance(symbolic=True).layer("MaxPool2d[4]")["input"][0]
+    assert isinstance(found, Shift)
+    assert (found.shift, found.border) == (32, None)
+    with pytest.raises(convcalc.ConvcalcError, match="did you mean 'MaxPool2d"):
+        network.equivariance().layer("MaxPol2d[4]")
 
 
 @pytest.mark.parametrize("upsample", [1, 2, 3])

@@ -16,6 +16,7 @@ from convcalc.ops.normalization import GroupNorm
 from convcalc.ops.pooling import MaxPool2d
 from convcalc.pytorch import Comparison
 from convcalc.pytorch.equivariance import compare_equivariance
+from tests.analysis.test_equivariance import GATE, MAP, TWO
 
 
 def measured(layers: str, *shape: int) -> list[Comparison]:
@@ -82,6 +83,27 @@ def test_what_treats_places_apart_is_seen(
     assert failing(chain, 3, 16, 16) == []
     monkeypatch.setattr(op, "fixed", "")
     assert op.__name__ in failing(chain, 3, 16, 16)
+
+
+@pytest.mark.parametrize("text", [TWO, GATE, MAP], ids=["two", "gate", "map"])
+def test_several_inputs(text: str) -> None:
+    notes: list[str] = []
+    network = convcalc.load(text)
+    comparisons = compare_equivariance(network.flow(), notes)
+    assert {c.path for c in comparisons} >= {n.path for n in network.equivariance().features}
+    assert [str(c) for c in comparisons if not c.ok] == []
+    assert notes == []
+
+
+def test_inputs_that_are_not_shifted_together_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convcalc.analysis.equivariance._together", lambda several: several)
+    assert [c.path for c in compare_equivariance(convcalc.load(TWO).flow()) if not c.ok] == ["Add"]
+
+
+def test_a_map_of_features_taken_to_move_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convcalc.analysis.equivariance._placed", lambda *_: "")
+    comparisons = compare_equivariance(convcalc.load(MAP).flow())
+    assert [c.path for c in comparisons if not c.ok] == ["Concat"]
 
 
 def test_check_measures_it_when_asked() -> None:
