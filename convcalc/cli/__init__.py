@@ -1,7 +1,8 @@
 """The command line. Each command is a file of `commands`, loaded when it is called.
 
 Exit codes: 0 all right; 1 a figure, expectation, budget or (with --strict) warning failed; 2 the
-file or the command line is wrong; 130 interrupted.
+file or the command line is wrong, or what is told cannot be written; 130 interrupted; 141 nobody
+reads any more.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
-    from typing import Any
+    from typing import Any, TextIO
 
 OK = 0
 FAILED = 1
@@ -105,15 +106,20 @@ def _guarded(words: list[str]) -> int:
     """Run a command line; whatever goes wrong is told on stderr, without a traceback."""
     try:
         code = _dispatch(words)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may be closed where all went to a file
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _leave_pipe()
+        _leave(sys.stdout)
         return CLOSED_PIPE
     except Exception as error:
-        return _failed(error)
+        try:
+            _tell(error)
+        except OSError:  # nor does stderr take it; the exit code still says that something is wrong
+            _leave(sys.stderr)
+        return WRONG
 
 
 def _dispatch(words: list[str]) -> int:
@@ -131,7 +137,7 @@ def _dispatch(words: list[str]) -> int:
     return OK if values is None else int(module.run(values))
 
 
-def _failed(error: Exception) -> int:
+def _tell(error: Exception) -> None:
     """Tell of an error on stderr."""
     from convcalc.cli.console import show_error, show_problems
     from convcalc.errors import ConvcalcError, DesignError
@@ -153,10 +159,9 @@ def _failed(error: Exception) -> int:
             f"convcalc failed, which is a fault of its own: {type(error).__name__}: {error}",
             "please report it; with CONVCALC_DEBUG=1 in the environment it shows where",
         )
-    return WRONG
 
 
-def _leave_pipe() -> None:
-    """Nobody reads any more: keep Python from telling of it at exit."""
+def _leave(stream: TextIO) -> None:
+    """The stream takes no more: keep Python from trying again, and telling of it, at exit."""
     devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
+    os.dup2(devnull, stream.fileno())

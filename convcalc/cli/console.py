@@ -43,8 +43,16 @@ _ASCII = str.maketrans(
 
 
 def write(text: str, stream: TextIO | None = None) -> None:
-    """Write text and the end of its last line to stdout, or the stream given."""
-    stream = sys.stdout if stream is None else stream
+    """Write text and the end of its last line to stdout, or the stream given.
+
+    Raises ConvcalcError where stdout is closed.
+    """
+    if stream is None:
+        stream = sys.stdout
+        if stream is None:
+            from convcalc.errors import ConvcalcError
+
+            raise ConvcalcError("there is nothing to write to: stdout is closed")
     text += "\n"
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
@@ -52,6 +60,12 @@ def write(text: str, stream: TextIO | None = None) -> None:
     except UnicodeEncodeError:  # an old terminal, or a file's name that is no text
         text = text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
     stream.write(text)
+
+
+def tell(text: str) -> None:
+    """Write text to stderr, if that is open."""
+    if sys.stderr is not None:
+        write(text, sys.stderr)
 
 
 def style(stream: TextIO | None = None) -> Style:
@@ -90,7 +104,7 @@ def show_problems(problems: Iterable[Problem]) -> None:
     """Problems on stderr, each with its place, the line of the file, and what to write instead."""
     paint = style(sys.stderr)
     blocks = ["\n".join(_painted(problem, paint)) for problem in problems]
-    write("\n\n".join(blocks), sys.stderr)
+    tell("\n\n".join(blocks))
 
 
 def _painted(problem: Problem, paint: Style) -> list[str]:
@@ -117,4 +131,4 @@ def show_error(message: str, help: str | None = None) -> None:
     lines = [f"{paint('error:', 'red', 'bold')} {message}"]
     if help:
         lines.append(f"  {paint('help:', 'cyan')} {help}")
-    write("\n".join(lines), sys.stderr)
+    tell("\n".join(lines))

@@ -103,6 +103,8 @@ def frozen(words: Sequence[str]) -> list[str]:
 def read_document(file: str) -> Document:
     """The design that a FILE argument names."""
     if file == "-":
+        if sys.stdin is None:
+            raise UsageError("stdin, from which the design was to come, is closed")
         return parse_text(decode(sys.stdin.buffer.read(), "<stdin>"))
     return read(file)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -158,3 +159,30 @@ def test_binary_files_and_bytes(run: Runner, tmp_path: Path) -> None:
         found = run("summary", file)
         assert found.code == 2
         assert "error:" in found.err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no device that is always full")
+@pytest.mark.parametrize(
+    ("line", "code", "out", "err"),
+    [
+        ("summary lenet5 > /dev/full", 2, "", "error: input or output: No space left on device\n"),
+        ("summary vgg17 2> /dev/full", 2, "", ""),
+        ("summary lenet5 > /dev/full 2> /dev/full", 2, "", ""),
+        ("summary lenet5 >&-", 2, "", "error: there is nothing to write to: stdout is closed\n"),
+        ("summary vgg17 2>&-", 2, "", ""),
+        ("summary - <&-", 2, "", "error: stdin, from which the design was to come, is closed\n"),
+        ("schema --help >&-", 0, "", ""),
+    ],
+)
+def test_streams_that_are_full_or_closed(line: str, code: int, out: str, err: str) -> None:
+    """1 would say that a check failed."""
+    done = subprocess.run(
+        f"{shlex.quote(sys.executable)} -m convcalc {line}",
+        shell=True,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)

@@ -106,7 +106,7 @@ def _show(outcomes: list[Check | Broken], format: str, strict: bool) -> None:
     for outcome in outcomes:
         if isinstance(outcome, Broken):
             console.show_problems(outcome.problems)
-            console.write("", sys.stderr)
+            console.tell("")
     if format == "json":
         from convcalc.report import json
 
@@ -123,9 +123,7 @@ def _progress(total: int, running: bool) -> Iterator[Callable[[int, Network], No
     if not running:
         yield lambda number, network: None
     elif not console.is_terminal(sys.stderr):
-        yield lambda number, network: console.write(
-            f"[{number + 1}/{total}] {_title(network)}", sys.stderr
-        )
+        yield lambda number, network: console.tell(f"[{number + 1}/{total}] {_title(network)}")
     else:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
