@@ -5,6 +5,8 @@ The lists themselves stand in golden files: CONVCALC_UPDATE_GOLDEN=1 renews them
 
 from __future__ import annotations
 
+import csv
+import json
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -17,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convcalc import catalog
+from convcalc import catalog, load
 from convcalc.catalog import Entry, Filter, FilterError, InputFilter, Range, entries
 from convcalc.cli import main
 from tests import golden
@@ -175,6 +177,23 @@ def test_what_depends_on_an_open_size_is_told(capsys: pytest.CaptureFixture[str]
     told = capsys.readouterr().out.splitlines()
     assert told[0] == f"0 of {listing.total} networks."
     assert told[1] == "Figures that depend on an open size meet no condition: unet_padded."
+
+
+def test_a_formula_of_the_list_needs_nothing_but_the_input(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Names of sizes inside the network mean nothing here."""
+    line = ["list", "unet_padded"]
+    assert main(line) == 0
+    assert "depends on H, W" in capsys.readouterr().out
+    assert main([*line, "--format", "json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["networks"]
+    at = {"H": 208, "W": 304}
+    totals = load("unet_padded").summary((3, 208, 304)).totals
+    assert eval(told["macs"], at) == totals.macs
+    assert main([*line, "--format", "csv"]) == 0
+    _, row = csv.reader(capsys.readouterr().out.splitlines())
+    assert eval(row[5], at) == totals.macs
 
 
 def test_all_of_the_zoo_say_their_year(zoo: list[Entry]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from convcalc.integers import expand, symbols
 from convcalc.report import numbers
 from convcalc.report.grid import PLAIN, Column, Row, draw
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.catalog import Entry, Listing
+    from convcalc.integers import Size
     from convcalc.report.grid import Style
 
 _COLUMNS = (
@@ -54,8 +56,15 @@ def _notes(listing: Listing) -> list[str]:
     return notes
 
 
-def _compact(size: Any) -> str:
-    return numbers.compact(size) if isinstance(size, int) else numbers.count(size)
+def _alone(size: Size) -> Size:
+    """A formula without names of sizes, for here nothing says what they are."""
+    return expand(size)
+
+
+def _compact(size: Size) -> str:
+    if isinstance(size, int):
+        return numbers.compact(size)
+    return f"depends on {', '.join(symbols(_alone(size)))}"
 
 
 def as_dict(listing: Listing) -> dict[str, Any]:
@@ -75,8 +84,8 @@ def _dicts(listed: Iterable[Entry]) -> list[dict[str, Any]]:
             "variant": one.summary.variant,
             "file": one.summary.file,
             "input": shapes(one.summary.inputs),
-            "params": plain(one.summary.totals.params),
-            "macs": plain(one.summary.totals.macs),
+            "params": plain(_alone(one.summary.totals.params)),
+            "macs": plain(_alone(one.summary.totals.macs)),
             "cite": one.cite,
             "year": one.year,
         }
@@ -96,8 +105,8 @@ def csv(listed: Iterable[Entry]) -> str:
                 one.summary.name,
                 one.summary.variant,
                 _input(one).replace(numbers.TIMES, "x"),
-                one.summary.totals.params,
-                one.summary.totals.macs,
+                _alone(one.summary.totals.params),
+                _alone(one.summary.totals.macs),
                 one.cite,
             ]
             for one in listed
@@ -114,8 +123,8 @@ def markdown(listed: Iterable[Entry]) -> str:
             one.name,
             one.summary.variant or "",
             _input(one),
-            numbers.count(one.summary.totals.params),
-            numbers.count(one.summary.totals.macs),
+            numbers.count(_alone(one.summary.totals.params)),
+            numbers.count(_alone(one.summary.totals.macs)),
             _peak(one.summary.totals.inference_peak_bytes),
             _peak(one.summary.totals.training_peak_bytes),
             one.cite,
