@@ -9,7 +9,7 @@ from convcalc.cli.parser import Option, UsageError
 from convcalc.language.document import Document, parse_text
 from convcalc.language.figures import OPTIMIZERS
 from convcalc.language.reader import decode
-from convcalc.network import read
+from convcalc.network import Network, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,6 +98,17 @@ def frozen(words: Sequence[str]) -> list[str]:
     if not found:
         raise UsageError("--freeze names no layer", "as in --freeze layers.0-5")
     return found
+
+
+def network(values: Values) -> Network:
+    """The design that FILE names, as --variant, --set and --freeze have it."""
+    settings, layers = assignments(values["set"]), frozen(values["freeze"])
+    return Network(read_document(values["file"]), values["variant"], settings, layers)
+
+
+def flowing(values: Values) -> tuple[Inputs | None, int, str]:
+    """What flows in, by --input, --batch and --dtype."""
+    return inputs(values["input"]), batch(values["batch"]), dtype(values["dtype"])
 
 
 def read_document(file: str) -> Document:

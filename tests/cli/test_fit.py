@@ -48,6 +48,8 @@ def test_questions(run: Runner) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--inference"], "--inference goes with --memory"),
+        (["--training", "--inference"], "--training and --inference cannot both be"),
         (["--output", "seven"], "--output takes sizes, as 7, 7x7 or 7x?, not 'seven'"),
         (["--output", "0"], "--output takes sizes"),
         (["--at", "Conv2d"], "--at says of which layer --output asks"),

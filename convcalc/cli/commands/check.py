@@ -56,8 +56,8 @@ def parser() -> Parser:
 
 def run(values: Values) -> int:
     format = options.choice("--format", values["format"], FORMATS)
-    shape, batch = options.inputs(values["input"]), options.batch(values["batch"])
-    dtype, settings = options.dtype(values["dtype"]), options.assignments(values["set"])
+    shape, batch, dtype = options.flowing(values)
+    settings = options.assignments(values["set"])
     strict, running = values["strict"], not values["no-run"]
     if values["deep"] and not running:
         raise UsageError("--deep measures a run, which --no-run leaves out")

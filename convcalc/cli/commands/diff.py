@@ -64,8 +64,8 @@ def run(values: Values) -> int:
     depth = options.whole("--depth", values["depth"])
     if depth is not None and values["all"]:
         raise UsageError("--all shows every level, so --depth has nothing to choose")
-    shape, batch = options.inputs(values["input"]), options.batch(values["batch"])
-    dtype, symbolic = options.dtype(values["dtype"]), options.symbolic(values["symbolic"])
+    shape, batch, dtype = options.flowing(values)
+    symbolic = options.symbolic(values["symbolic"])
     before, after = _networks(values)
     found = diff(before, after, input=shape, batch=batch, dtype=dtype, symbolic=symbolic)
     console.write(_text(found, format, depth, values["all"]))

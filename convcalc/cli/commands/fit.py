@@ -6,7 +6,6 @@ from convcalc.cli import FAILED, OK, console, options
 from convcalc.cli.parser import Option, Parser, UsageError
 from convcalc.language.faults import Fault
 from convcalc.language.figures import parse_amount
-from convcalc.network import Network
 from convcalc.report import fit as told
 
 TYPE_CHECKING = False
@@ -63,18 +62,18 @@ def parser() -> Parser:
 
 def run(values: Values) -> int:
     format = options.choice("--format", values["format"], FORMATS)
-    shape, batch = options.inputs(values["input"]), options.batch(values["batch"])
-    dtype, settings = options.dtype(values["dtype"]), options.assignments(values["set"])
+    shape, batch, dtype = options.flowing(values)
     wanted = None if values["output"] is None else _sizes(values["output"])
     if wanted is None and values["at"] is not None:
         raise UsageError("--at says of which layer --output asks", "as in --output 14 --at i4a")
     amounts = {name: _amount(name, values[name]) for name in ("macs", "params")}
-    memory = None if values["memory"] is None else _amount("memory", values["memory"])
-    step = options.memory(values)
+    memory, step = _amount("memory", values["memory"]), options.memory(values)
     if values["training"] and values["inference"]:
         raise UsageError("--training and --inference cannot both be", "leave one of them out")
-    document = options.read_document(values["file"])
-    network = Network(document, values["variant"], settings, options.frozen(values["freeze"]))
+    for name in ("training", "inference"):
+        if values[name] and memory is None:
+            raise UsageError(f"--{name} goes with --memory", f"as in --memory 24GiB --{name}")
+    network = options.network(values)
     found = network.fit(shape, batch, aux=values["aux"])
     inverses = [] if wanted is None else [found.sizes_for(wanted, values["at"])]
     budgets = _budgets(found, amounts)

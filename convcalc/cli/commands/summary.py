@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from convcalc.cli import FAILED, OK, console, options
 from convcalc.cli.parser import Option, Parser, UsageError
-from convcalc.network import Network
 from convcalc.report.columns import FIELDS
 
 TYPE_CHECKING = False
@@ -83,13 +82,10 @@ def run(values: Values) -> int:
     _check_timeline(values)
     if depth is not None and values["all"]:
         raise UsageError("--all shows every level, so --depth has nothing to choose")
-    shape, batch = options.inputs(values["input"]), options.batch(values["batch"])
-    dtype, settings = options.dtype(values["dtype"]), options.assignments(values["set"])
-    document = options.read_document(values["file"])
-    network = Network(document, values["variant"], settings, options.frozen(values["freeze"]))
-    summary = network.summary(
-        shape, batch, dtype, symbolic=options.symbolic(values["symbolic"]), **options.memory(values)
-    )
+    shape, batch, dtype = options.flowing(values)
+    symbolic, step = options.symbolic(values["symbolic"]), options.memory(values)
+    network = options.network(values)
+    summary = network.summary(shape, batch, dtype, symbolic=symbolic, **step)
     if values["timeline"] is not None:
         _timeline(summary, values["timeline"], values["inference"])
     elif values["explain"] is not None:
