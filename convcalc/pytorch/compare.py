@@ -48,7 +48,8 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; shapes become lists there."""
-        return {name: getattr(self, name) for name in sorted(self.__slots__)}
+        names = ("figure", "path", "computed", "measured", "ok")
+        return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""

@@ -193,7 +193,7 @@ def dicts(outcomes: Iterable[Outcome], *, strict: bool = False) -> list[dict[str
 
 
 def _dict(outcome: Outcome, strict: bool) -> dict[str, Any]:
-    from convcalc.report.json import header, plain, problem, shapes
+    from convcalc.report.json import comparisons, header, plain, problem, shapes
 
     if isinstance(outcome, Broken):
         return {
@@ -227,16 +227,7 @@ def _dict(outcome: Outcome, strict: bool) -> dict[str, Any]:
             }
             for claim in outcome.claims
         ],
-        "comparisons": [
-            {
-                "figure": c.figure,
-                "path": c.path,
-                "computed": plain(c.computed),
-                "measured": plain(c.measured),
-                "ok": c.ok,
-            }
-            for c in outcome.comparisons
-        ],
+        "comparisons": comparisons(outcome.comparisons),
         "device": report.device if report else None,
         "torch": report.torch if report else None,
         "seconds": round(report.seconds, 3) if report else None,

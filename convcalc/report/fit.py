@@ -453,10 +453,10 @@ def _set(solutions: Solutions) -> str:
 
 def _kept(fit: Fit, kept: Kept) -> str:
     first = kept.pinned[0]
-    more = f" and {numbers.plural(len(kept.pinned) - 1, 'more')}" if len(kept.pinned) > 1 else ""
+    more = f" and {len(kept.pinned) - 1:,} more" if len(kept.pinned) > 1 else ""
     text = (
         f"The weights keep their shape ({first.path}{_line(first)}, {first.tensor}: "
-        f"{numbers.count(first.size)} = {first.value:,}{more.removesuffix('s')})"
+        f"{numbers.count(first.size)} = {first.value:,}{more})"
     )
     if kept.boxes is None:
         return f"{text}: for which sizes is unknown: {kept.reason}."
@@ -679,21 +679,12 @@ def _budget_dict(found: Largest) -> dict[str, Any]:
 
 
 def _verified_dict(report: Report) -> dict[str, Any]:
-    from convcalc.report.json import plain
+    from convcalc.report.json import comparisons
 
     return {
         "ok": report.ok,
         "device": report.device,
         "torch": report.torch,
         "seconds": round(report.seconds, 3),
-        "comparisons": [
-            {
-                "figure": c.figure,
-                "path": c.path,
-                "computed": plain(c.computed),
-                "measured": plain(c.measured),
-                "ok": c.ok,
-            }
-            for c in report.comparisons
-        ],
+        "comparisons": comparisons(report.comparisons),
     }

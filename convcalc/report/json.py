@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from convcalc.analysis.summary import Figures, Layer, Summary
     from convcalc.errors import Problem
+    from convcalc.pytorch import Comparison
 
 SCHEMA = 1
 
@@ -151,6 +152,11 @@ def problem(found: Problem) -> dict[str, Any]:
         "message": found.message,
         "help": found.help,
     }
+
+
+def comparisons(found: Iterable[Comparison]) -> list[dict[str, Any]]:
+    """Figures as computed beside those that PyTorch measured."""
+    return [plain(one.as_dict()) for one in found]
 
 
 def shapes(named: Mapping[str, Iterable[Any]]) -> dict[str, Any]:

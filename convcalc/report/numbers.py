@@ -69,7 +69,7 @@ def percent(part: int, whole: int) -> str:
     if not part or not whole:
         return NONE
     tenths = (2000 * part + whole) // (2 * whole)
-    return f"{tenths // 10}.{tenths % 10} %" if tenths else "<0.1 %"
+    return f"{tenths // 10:,}.{tenths % 10} %" if tenths else "<0.1 %"
 
 
 def signed(size: Size) -> str:

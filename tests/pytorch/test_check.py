@@ -190,7 +190,7 @@ def test_a_wrong_design_is_told_as_ever() -> None:
 def test_comparisons_are_ready_for_json() -> None:
     report = check_graph(with_aux(), device="cpu")
     rows = json.loads(json.dumps([c.as_dict() for c in report.comparisons]))
-    assert {tuple(row) for row in rows} == {("computed", "figure", "measured", "ok", "path")}
+    assert {tuple(row) for row in rows} == {("figure", "path", "computed", "measured", "ok")}
     assert {
         "figure": "output",
         "path": "Conv2d[0]",
