@@ -27,7 +27,7 @@ need is not kept.
 from __future__ import annotations
 
 from convcalc.analysis.optimizers import known_optimizer, state_bytes, step_bytes
-from convcalc.analysis.passes import Moment, Pass
+from convcalc.analysis.passes import Moment, Pass, Run
 from convcalc.analysis.summary import DTYPE_BYTES
 from convcalc.errors import ConvcalcError, closest
 from convcalc.integers import product, total
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convcalc.analysis.passes import Phase, Turns
-    from convcalc.graph import Flow, Graph, Node
+    from convcalc.graph import Facts, Flow, Graph, Node
     from convcalc.integers import Size
     from convcalc.ops.memory import Trace
     from convcalc.ops.strides import Strides
@@ -51,11 +51,9 @@ class LayerMemory:
     new: whether its output is no view, nor written in place.
     allocated and saved are None, and nothing is told of what it keeps, where `Memory.no_formula`
     says why.
-    keeps: each storage that it keeps for backward, whoever kept it first: (what it is, bytes).
-    kept: their bytes, by the index of the node whose value lies in them; NOBODY for all others.
     """
 
-    __slots__ = ("allocated", "keeps", "kept", "new", "output", "saved")
+    __slots__ = ("_kept", "_names", "_run", "allocated", "new", "output", "saved")
 
     def __init__(
         self,
@@ -63,15 +61,33 @@ class LayerMemory:
         new: bool,
         allocated: Size | None,
         saved: Size | None,
-        keeps: Sequence[tuple[str, Size]],
-        kept: dict[int, Size],
+        run: Run,
+        kept: Sequence[int] = (),
+        names: Sequence[str] = (),
     ) -> None:
         self.output = output
         self.new = new
         self.allocated = allocated
         self.saved = saved
-        self.keeps = tuple(keeps)
-        self.kept = kept
+        self._run = run
+        self._kept = kept
+        self._names = names
+
+    @property
+    def keeps(self) -> tuple[tuple[str, Size], ...]:
+        """Each storage that it keeps for backward, whoever kept it first: (what it is, bytes)."""
+        sizes = self._run.sizes
+        return tuple([(n, sizes[s]) for n, s in zip(self._names, self._kept, strict=True)])
+
+    @property
+    def kept(self) -> dict[int, Size]:
+        """Their bytes, by the index of the node whose value lies in them; NOBODY for all others."""
+        sizes, owners = self._run.sizes, self._run.owners
+        kept: dict[int, Size] = {}
+        for storage in self._kept:
+            owner = owners.get(storage, NOBODY)
+            kept[owner] = kept.get(owner, 0) + sizes[storage]
+        return kept
 
     def __repr__(self) -> str:
         return f"LayerMemory({self.output}, {self.allocated}, {self.saved}, {self.keeps})"
@@ -169,53 +185,56 @@ class Memory:
         self._layers: dict[int, LayerMemory] | None = None
         self._saved_in_general: Size = 0
         self._training: Pass | None = None
-        self._trained: list[Size] | None = None
+        self._trained: Run | None = None
+        self._gradients: list[Size] | None = None
         self._after_forward = 0
         self._inference: Course | None = None
-        self._forward: list[tuple[Node, Trace]] | None = None
+        self._reached_values: set[int] | None = None
         self._refusal: str | None = None
         self._refusal_known = False
 
     # ------------------------------------------------------------------ what each layer does
 
-    def _traces(self, training: bool) -> list[tuple[Node, Trace]]:
+    def _ran(self, training: bool) -> Run:
         """The layers that run in a pass, in order, each with what it does to memory."""
-        facts, shapes = self.flow.facts, self.flow.shapes
+        graph, facts, shapes = self.flow.graph, self.flow.facts, self.flow.shapes
+        width, frozen = self._width, self.frozen
+        inputs = [product(shape) * width for shape in self.flow.inputs.values()]
+        run = Run(inputs, len(shapes))
         known: dict[Any, Trace] = {}
-        strides: list[Strides] = [None] * len(shapes)
-        needs = [self._input_needs] * len(shapes)  # a layer's own comes before it is read
-        roots: list[Size | None] = [None] * len(shapes)  # of views: bytes of what they are views of
-        steps = []
-        for node in self.flow.graph.layers:
+        # Of each value its strides, and whether it needs a gradient.
+        flowing: list[tuple[Strides, bool]] = [(None, self._input_needs)] * len(shapes)
+        roots: dict[int, Size] = {}  # of views: bytes of what they are views of
+        for node in graph.layers:
             if node.aux and not training:
                 continue
             index = node.index
-            trains = training and index not in self.frozen
-            flowing = tuple([(strides[i], needs[i]) for i in node.inputs])
+            into = tuple([flowing[i] for i in node.inputs])
             overwritten: tuple[Size | None, ...] = ()
-            if training and getattr(node.op, "inplace", False):
-                overwritten = tuple([roots[i] for i in node.inputs])
-            key = (facts[index], trains, flowing, overwritten)
+            if training and roots and getattr(node.op, "inplace", False):
+                overwritten = tuple([roots.get(i) for i in node.inputs])
+            key = (facts[index], training and index not in frozen, into, overwritten)
             trace = known.get(key)
             if trace is None:
-                trace = known[key] = self._trace(node, trains, training, flowing, overwritten)
-            strides[index] = trace.strides
-            needs[index] = trace.node != NOBODY
+                trace = known[key] = self._trace(node, training, *key[1:])
+            flowing[index] = trace.flowing
             if trace.root is not None:
                 roots[index] = trace.root[1]
             elif trace.same >= 0:
-                roots[index] = roots[node.inputs[trace.same]]
+                of = node.inputs[trace.same]
+                if of in roots:
+                    roots[index] = roots[of]
             elif trace.view >= 0:
                 of = node.inputs[trace.view]
-                roots[index] = product(shapes[of]) * self._width if roots[of] is None else roots[of]
-            steps.append((node, trace))
-        return steps
+                roots[index] = roots[of] if of in roots else product(shapes[of]) * width
+            run.add(node, trace)
+        return run
 
     def _trace(
         self,
         node: Node,
-        trains: bool,
         training: bool,
+        trains: bool,
         flowing: tuple[tuple[Strides, bool], ...],
         overwritten: tuple[Size | None, ...],
     ) -> Trace:
@@ -237,10 +256,11 @@ class Memory:
         return tape.finish(node.op.memory(tape, *tape.inputs))
 
     @property
-    def _steps(self) -> list[tuple[Node, Trace]]:
-        if self._forward is None:
-            self._forward = self._traces(True)
-        return self._forward
+    def _forward(self) -> Run:
+        """The layers in training."""
+        if self._trained is None:
+            self._trained = self._ran(True)
+        return self._trained
 
     # ------------------------------------------------------------------ sums
 
@@ -266,42 +286,36 @@ class Memory:
         return self._layers
 
     def _measure_layers(self) -> dict[int, LayerMemory]:
-        """Storages are numbered as they come; what is kept twice counts at the first layer."""
-        width, shapes = self._width, self.flow.shapes
+        """What is kept twice counts at the first layer."""
         told = self.no_formula is None
-        sizes: list[Size] = [product(shape) * width for shape in self.flow.inputs.values()]
-        lies_in = list(range(len(sizes)))  # the storage of each node's value
-        owners = dict(
-            zip(lies_in, lies_in, strict=True)
-        )  # the node whose value is a storage's first
+        run = self._forward
+        sizes = run.sizes
         kept: set[int] = set()
+        in_general: Size = 0
         layers = {}
-        for node, trace in self._steps:
-            held = [lies_in[i] for i in node.inputs]
-            held += range(len(sizes), len(sizes) + len(trace.new))
-            sizes += trace.new
-            owners.setdefault(held[trace.out], node.index)
+        for node, trace, held in run.steps:
             saved: Size = 0
-            keeps = []
-            by_owner: dict[int, Size] = {}
-            for number, name in zip(trace.kept, trace.names, strict=True):
-                storage = held[number]
-                keeps.append((name, sizes[storage]))
-                owner = owners.get(storage, NOBODY)
-                by_owner[owner] = by_owner.get(owner, 0) + sizes[storage]
+            keeps = [held[number] for number in trace.kept]
+            for storage in keeps:
                 if storage not in kept:
                     kept.add(storage)
                     saved = saved + sizes[storage]
-            lies_in.append(held[trace.out])
-            self._saved_in_general = self._saved_in_general + saved
+            in_general = in_general + saved
             new = trace.out >= len(node.inputs)
-            allocated = sizes[held[trace.out]] if new else 0
-            output = product(shapes[node.index]) * width
             layers[node.index] = (
-                LayerMemory(output, new, allocated, saved, keeps, by_owner)
+                LayerMemory(
+                    trace.output,
+                    new,
+                    sizes[held[trace.out]] if new else 0,
+                    saved,
+                    run,
+                    keeps,
+                    trace.names,
+                )
                 if told
-                else LayerMemory(output, new, None, None, (), {})
+                else LayerMemory(trace.output, new, None, None, run)
             )
+        self._saved_in_general = in_general
         return layers
 
     @property
@@ -342,10 +356,15 @@ class Memory:
         return self._refusal
 
     def _forward_refused(self) -> str | None:
+        shapes = self.flow.shapes
+        seen = set()
         for node in self.flow.graph.layers:
+            facts = self.flow.facts[node.index]
+            if facts in seen:
+                continue
+            seen.add(facts)
             assert node.op is not None
-            shapes = [self.flow.shapes[i] for i in node.inputs]
-            for condition in node.op.training_conditions(*shapes):
+            for condition in node.op.training_conditions(*[shapes[i] for i in node.inputs]):
                 if condition.holds() is False:
                     help = f" ({condition.help})" if condition.help else ""
                     return f"{node.path} cannot train: {condition}{help}"
@@ -356,20 +375,16 @@ class Memory:
 
         Source: torch/csrc/autograd/saved_variable.cpp, unpack.
         """
-        for node, trace in self._steps:
+        steps = self._forward.steps
+        for node, trace, _ in steps:
             refused = node.op is not None and node.op.no_backward
-            if refused and trace.nodes and node.index in self._reached():
+            if refused and trace.nodes and node.index in self._reached:
                 return f"{node.path} cannot train: {refused}"
-        if not any(trace.overwrites for _, trace in self._steps):
+        if not any(trace.overwrites for _, trace, _ in steps):
             return None
-        reached = self._reached()
-        lies_in = list(range(len(self.flow.inputs)))  # the storage of each node's value
-        storages = len(lies_in)
+        reached = self._reached
         keepers: dict[int, Node] = {}  # of each storage the first layer that keeps it
-        for node, trace in self._steps:
-            held = [lies_in[i] for i in node.inputs]
-            held += range(storages, storages + len(trace.new))
-            storages += len(trace.new)
+        for node, trace, held in steps:
             keeper = keepers.get(held[trace.out]) if trace.overwrites else None
             if keeper is not None:
                 return (
@@ -379,18 +394,28 @@ class Memory:
             if node.index in reached:
                 for number in trace.kept:
                     keepers.setdefault(held[number], node)
-            lies_in.append(held[trace.out])
         return None
 
+    @property
     def _reached(self) -> set[int]:
         """Indices of the values on which the loss depends."""
+        if self._reached_values is not None:
+            return self._reached_values
         graph = self.flow.graph
         reached = {*graph.outputs.values(), *graph.aux.values()}
-        for node, trace in reversed(self._steps):
-            if node.index in reached:
-                targets = {step[1] for kernel in trace.nodes if kernel for step in kernel.plan}
-                targets.update([trace.node, trace.same, trace.view])
-                reached.update([i for at, i in enumerate(node.inputs) if at in targets])
+        known: dict[Trace, set[int]] = {}  # of each its targets
+        for node, trace, _ in reversed(self._forward.steps):
+            if node.index not in reached:
+                continue
+            targets = known.get(trace)
+            if targets is None:
+                steps = [step for kernel in trace.nodes if kernel for step in kernel.plan]
+                targets = {trace.node, trace.same, trace.view, *[step[1] for step in steps]}
+                known[trace] = targets
+            for at, index in enumerate(node.inputs):
+                if at in targets:
+                    reached.add(index)
+        self._reached_values = reached
         return reached
 
     def _parameters(self) -> list[Size]:
@@ -398,32 +423,41 @@ class Memory:
 
         That is the order of the tree of paths: what stands under one name stands together.
         """
-        if self._trained is None:
-            self._trained = self._trained_parameters()
-        return self._trained
+        if self._gradients is None:
+            self._gradients = self._measure_gradients()
+        return self._gradients
 
-    def _trained_parameters(self) -> list[Size]:
-        facts, reached = self.flow.facts, self._reached()
+    def _measure_gradients(self) -> list[Size]:
+        facts, reached, width = self.flow.facts, self._reached, self._width
+        known: dict[Facts, list[Size]] = {}
         tree: dict[str, Any] = {}
+        branches = {"": tree}
+
+        def branch(path: str) -> dict[str, Any]:
+            found = branches.get(path)
+            if found is None:
+                above, _, name = path.rpartition(".")
+                found = branches[path] = branch(above)[name] = {}
+            return found
+
         for node in self.flow.graph.layers:
             fact = facts[node.index]
             if fact is None or not fact.weights or node.index in self.frozen:
                 continue
             if node.index not in reached:
                 continue
-            *parts, name = node.path.split(".")
-            branch = tree
-            for part in parts:
-                branch = branch.setdefault(part, {})
-            branch[f"{name} "] = [t.elements * self._width for t in fact.weights]
+            if fact not in known:
+                known[fact] = [t.elements * width for t in fact.weights]
+            above, _, name = node.path.rpartition(".")
+            branch(above)[f"{name} "] = known[fact]
         sizes: list[Size] = []
         todo: list[Any] = [tree]
         while todo:
-            branch = todo.pop()
-            if isinstance(branch, dict):
-                todo += reversed(branch.values())
+            part = todo.pop()
+            if isinstance(part, dict):
+                todo += reversed(part.values())
             else:
-                sizes += branch
+                sizes += part
         return sizes
 
     # ------------------------------------------------------------------ passes
@@ -435,8 +469,7 @@ class Memory:
         """
         if self._inference is None:
             outputs = list(self.flow.graph.outputs.values())
-            run = self._pass(self._traces(False), outputs, learns=False)
-            self._inference = Course(run.turns)
+            self._inference = Course(self._pass(self._ran(False), outputs, learns=False).turns)
         return self._inference
 
     def training(
@@ -457,7 +490,7 @@ class Memory:
         if self._training is None:
             graph = self.flow.graph
             outputs = [*graph.outputs.values(), *graph.aux.values()]
-            run = self._pass(self._steps, outputs, learns=True)
+            run = self._pass(self._forward, outputs, learns=True)
             run.loss()
             self._after_forward = run.live
             run.backward()
@@ -472,22 +505,19 @@ class Memory:
             step = Moment("step", None, run.live + extra, run.live)
         return Training(run.turns, step, self._after_forward, run.gradients, state)
 
-    def _pass(
-        self, steps: Sequence[tuple[Node, Trace]], outputs: Sequence[int], *, learns: bool
-    ) -> Pass:
+    def _pass(self, run: Run, outputs: Sequence[int], *, learns: bool) -> Pass:
         if not self._exact:
             raise ConvcalcError("a peak is told where every size is a number: give those left open")
-        run = Pass(self.flow.shapes, self._width)
-        nodes = [node for node, _ in steps]
-        run.forward(
+        done = Pass(run, self.flow.shapes, self._width)
+        nodes = [node for node, _, _ in run.steps]
+        done.forward(
             len(self.flow.inputs),
-            steps,
-            last_uses(nodes, outputs),
+            last_uses(nodes, outputs, len(self.flow.shapes)),
             outputs,
             dead_ends(nodes, outputs) if learns else (),
             learns=learns,
         )
-        return run
+        return done
 
 
 def _total(sizes: Iterable[Size | None]) -> Size | None:
@@ -527,19 +557,19 @@ def _starts(paths: Iterable[str]) -> dict[str, None]:
     return starts
 
 
-def last_uses(nodes: Iterable[Node], returned: Collection[int]) -> dict[int, list[int]]:
-    """For each layer's index the values that nobody reads after it, its own if nobody does."""
-    last: dict[int, int] = {}
+def last_uses(nodes: Iterable[Node], returned: Collection[int], values: int) -> list[int]:
+    """For each value, by index, the layer after which nobody reads it: its own if nobody does.
+
+    NOBODY for what is returned, and for inputs that nobody reads.
+    """
+    last = [NOBODY] * values
     for node in nodes:
-        last[node.index] = node.index
-        for index in node.inputs:
-            last[index] = node.index
+        index = last[node.index] = node.index
+        for read in node.inputs:
+            last[read] = index
     for index in returned:
-        last.pop(index, None)
-    drops: dict[int, list[int]] = {}
-    for index, at in last.items():
-        drops.setdefault(at, []).append(index)
-    return drops
+        last[index] = NOBODY
+    return last
 
 
 def dead_ends(nodes: Sequence[Node], returned: Iterable[int]) -> set[int]:

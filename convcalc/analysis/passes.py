@@ -12,75 +12,90 @@ from __future__ import annotations
 
 from convcalc.integers import product
 from convcalc.ops import strides as lay
-from convcalc.ops.memory import BLOCK, NEW, NOBODY, PLACED, SAME, TIMES, VIEW, Kernel, View
+from convcalc.ops.memory import NEW, NOBODY, PLACED, SAME, TIMES, VIEW, Kernel, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from typing import Literal, TypeAlias
 
     from convcalc.graph import Node
     from convcalc.ops.base import Shape
-    from convcalc.ops.memory import Step, Trace
+    from convcalc.ops.memory import Bytes, Step, Trace
     from convcalc.ops.strides import Strides
 
     Phase = Literal["forward", "backward", "step"]
     #: Bytes of a node's value, by its index.
     Sizes: TypeAlias = Callable[[int], int]
+    #: A node of the autograd graph: what it does; the targets of its layer's inputs; what turns
+    #: numbers of the layer's own nodes, which come after these, into numbers on the tape; the
+    #: storages that it keeps; its layer.
+    Entry: TypeAlias = tuple[Kernel, Sequence[int], int, list[int], Node | None]
 
 
-class Storage:
-    """A block of memory; `uses` counts what refers to it."""
+class Run:
+    """The layers that run in a pass, in order, and the storages of values, numbered as they come.
 
-    __slots__ = ("size", "uses")
+    steps: each layer, what it does, and the storages that it knows: those of its inputs, then those
+    that it makes. sizes: bytes of each storage. lies: by its index, where a node's value lies.
+    """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.uses = 0
+    __slots__ = ("_owners", "lies", "sizes", "steps")
+
+    def __init__(self, inputs: Iterable[Bytes], nodes: int) -> None:
+        self.steps: list[tuple[Node, Trace, list[int]]] = []
+        self.sizes = list(inputs)
+        self.lies = list(range(nodes))  # right of the inputs; a layer's own comes as it runs
+        self._owners: dict[int, int] | None = None
+
+    def add(self, node: Node, trace: Trace) -> None:
+        """A layer runs, after those that it reads."""
+        lies, sizes = self.lies, self.sizes
+        held = [lies[i] for i in node.inputs]
+        if trace.new:
+            first = len(sizes)
+            sizes += trace.new
+            held += range(first, len(sizes))
+        lies[node.index] = held[trace.out]
+        self.steps.append((node, trace, held))
+
+    @property
+    def owners(self) -> dict[int, int]:
+        """By storage the index of the first node whose value lies there; all layers have run."""
+        if self._owners is None:
+            self._owners = {}
+            for index, storage in enumerate(self.lies):
+                self._owners.setdefault(storage, index)
+        return self._owners
 
 
 class Gradient:
-    """A gradient on its way: the storage it lies in, how, and how many places refer to it.
+    """A gradient on its way, and how many places refer to it.
 
-    view: it is a view, and keeps the tensor that it is a view of; such is never added to in place.
-    shape: known of views, and of sums of them.
+    size: bytes of its storage. base: of a view the gradient in whose storage it lies. views: how
+    many lie in the storage of this one. part: it is a view, and keeps the tensor that it is a view
+    of; such is never added to in place. shape: known of views, and of sums of them.
     """
 
-    __slots__ = ("shape", "storage", "strides", "uses", "view")
+    __slots__ = ("base", "part", "shape", "size", "strides", "uses", "views")
 
     def __init__(
-        self, storage: Storage, strides: Strides, *, view: bool = False, shape: Shape | None = None
+        self, size: int, strides: Strides, *, part: bool = False, shape: Shape | None = None
     ) -> None:
-        self.storage = storage
+        self.size = size
         self.strides = strides
-        self.view = view
+        self.part = part
         self.shape = shape
+        self.base: Gradient | None = None
         self.uses = 1
-        storage.uses += 1
+        self.views = 0
 
-
-class Entry:
-    """A node of the autograd graph.
-
-    flows: the nodes of its layer's inputs. shift: turns numbers of the layer's own nodes, which
-    come after these, into numbers on the tape. kept: the storages it keeps. node: its layer.
-    """
-
-    __slots__ = ("flows", "kept", "kernel", "node", "shift")
-
-    def __init__(
-        self,
-        kernel: Kernel,
-        flows: Sequence[int],
-        shift: int,
-        kept: Sequence[Storage],
-        node: Node | None,
-    ) -> None:
-        self.kernel = kernel
-        self.flows = flows
-        self.shift = shift
-        self.kept = kept
-        self.node = node
+    def view(self, shape: Shape, strides: Strides) -> Gradient:
+        """A view of it."""
+        view = Gradient(self.size, strides, part=True, shape=shape)
+        view.base = self.base or self
+        view.base.views += 1
+        return view
 
 
 class Moment:
@@ -137,11 +152,12 @@ class Targets:
     that is overwritten changes its root's history, and with it that of all other views.
     """
 
-    def __init__(self, inputs: int, tape: list[Entry | None], sizes: Sizes) -> None:
+    def __init__(self, nodes: int, tape: list[Entry | None], sizes: Sizes) -> None:
         self._tape = tape
         self._sizes = sizes
-        self._tensors = {index: index for index in range(inputs)}  # value → its tensor
-        self._targets = dict.fromkeys(range(inputs), NOBODY)  # tensor → target
+        self._tensors = list(range(nodes))  # value → its tensor
+        # Tensor → target; behind those of the nodes' come roots that were made within a layer.
+        self._targets = [NOBODY] * (2 * nodes)
         self._roots: dict[int, int] = {}  # tensor that is a view → the tensor it is a view of
         self._bytes: dict[int, int] = {}  # root that was made within a layer → bytes
         self._stale: set[int] = set()  # views whose root has another history by now
@@ -175,14 +191,13 @@ class Targets:
                 self._targets[tensor] = target
                 self._overwritten(tensor, trace, shift)
             return
-        self._tensors[index] = index
         self._targets[index] = target
         if trace.view >= 0:
             tensor = self._tensors[node.inputs[trace.view]]
             self._roots[index] = self._roots.get(tensor, tensor)
         elif trace.root is not None:
             root, size = trace.root
-            inner = self._roots[index] = ~index  # it has no index of its own
+            inner = self._roots[index] = index + len(self._tensors)
             self._targets[inner] = NOBODY if root == NOBODY else root + shift
             self._bytes[inner] = size
 
@@ -199,9 +214,8 @@ class Targets:
         if self._targets[tensor] == NOBODY:
             return
         size = self._bytes[root] if root in self._bytes else self._sizes(root)
-        self._tape.append(
-            Entry(Kernel([(PLACED, 0, size, size)], size, ()), [self._targets[root]], 0, (), None)
-        )
+        kernel = Kernel([(PLACED, 0, size, size)], size, ())
+        self._tape.append((kernel, [self._targets[root]], 0, [], None))
         self._targets[tensor] = len(self._tape) - 1
 
 
@@ -223,9 +237,9 @@ class DeadEnds:
             if index in self._dead:
                 self._holders[index] += 1
 
-    def drop(self, index: int) -> int:
-        """The value goes; returns the bytes that go with it."""
-        freed = 0
+    def drop(self, index: int) -> list[int]:
+        """The value goes; returns the storages that were kept and no longer are."""
+        gone: list[int] = []
         todo = [index]
         while todo:
             index = todo.pop()
@@ -234,13 +248,10 @@ class DeadEnds:
                 continue
             node, entries = self._entries[index]
             todo += [i for i in node.inputs if i in self._dead]
-            for entry in entries:
-                for storage in entry.kept:
-                    storage.uses -= 1
-                    if not storage.uses:
-                        freed += storage.size
-                entry.kept = ()
-        return freed
+            for _, _, _, kept, _ in entries:
+                gone += kept
+                kept.clear()
+        return gone
 
 
 class Pass:
@@ -250,10 +261,12 @@ class Pass:
     gradients: bytes of the storages that hold parameters' gradients.
     """
 
-    def __init__(self, shapes: Sequence[Shape], width: int) -> None:
+    def __init__(self, run: Run, shapes: Sequence[Shape], width: int) -> None:
         self.live = 0
         self.turns = Turns()
         self.gradients = 0
+        self._run = run
+        self._uses = [0] * len(run.sizes)  # of each storage what refers to it
         self._shapes = shapes
         self._width = width
         self._top = 0  # the most that lived since the last moment
@@ -272,8 +285,7 @@ class Pass:
     def forward(
         self,
         inputs: int,
-        steps: Iterable[tuple[Node, Trace]],
-        drops: Mapping[int, Sequence[int]],
+        last: list[int],
         outputs: Sequence[int],
         dead: Collection[int] = (),
         *,
@@ -282,26 +294,21 @@ class Pass:
         """Run the layers.
 
         inputs: how many inputs the network has; they live throughout.
-        drops: for a layer's index those of the values that nobody reads after it.
-        outputs: indices of what is returned; it lives on.
+        last: see `last_uses`; it is used up. outputs: indices of what is returned; it lives on.
         dead: indices of layers that lead to no output. learns: with gradients; backward follows.
         """
-        storages = {index: Storage(self._size(index)) for index in range(inputs)}
-        for storage in storages.values():
-            storage.uses = 2  # the caller holds it, too
-        live = sum([storage.size for storage in storages.values()])
-        targets = Targets(inputs, self._tape, self._size)
+        sizes, lies, uses = self._run.sizes, self._run.lies, self._uses
+        uses[:inputs] = [2] * inputs  # the caller holds it, too
+        live = sum(sizes[:inputs])
+        targets = Targets(len(lies), self._tape, self._size)
         ends = DeadEnds(dead)
         tape, turns = self._tape, self.turns
         turns.add(None, live, live)
-        for node, trace in steps:
+        for node, trace, held in self._run.steps:
             index, top = node.index, live + trace.peak
-            held = [storages[i] for i in node.inputs]
             for size in trace.new:
-                held.append(Storage(size))
                 live += size
-            out = storages[index] = held[trace.out]
-            out.uses += 1
+            uses[held[trace.out]] += 1
             if learns:
                 flows = targets.of(node, trace)
                 first = len(tape)
@@ -310,22 +317,24 @@ class Pass:
                     if kernel is None:
                         tape.append(None)
                         continue
-                    kept: Sequence[Storage] = ()
-                    if kernel.saved:
-                        kept = [held[k] for k in kernel.saved]
-                        for storage in kept:
-                            storage.uses += 1
-                    tape.append(Entry(kernel, flows, shift, kept, node))
+                    kept = [held[k] for k in kernel.saved]
+                    for storage in kept:
+                        uses[storage] += 1
+                    tape.append((kernel, flows, shift, kept, node))
                 targets.add(node, trace, flows, shift)
                 if index in dead:
                     ends.add(node, tape[first:])
-            for gone in drops.get(index, ()):
-                storage = storages.pop(gone)
-                storage.uses -= 1
-                if not storage.uses:
-                    live -= storage.size
-                if learns and gone in dead:
-                    live -= ends.drop(gone)
+            for gone in (*node.inputs, index):
+                if last[gone] != index:
+                    continue
+                last[gone] = NOBODY  # it may flow in twice
+                storages = [lies[gone]]
+                if gone in dead:
+                    storages += ends.drop(gone)
+                for storage in storages:
+                    uses[storage] -= 1
+                    if not uses[storage]:
+                        live -= sizes[storage]
             turns.add(node, top, live)
         turns.back = len(turns.nodes)
         self.live = live
@@ -355,102 +364,95 @@ class Pass:
     def _node(self, flows: list[int], plan: list[Step]) -> int:
         if all(target == NOBODY for target in flows):
             return NOBODY
-        self._tape.append(Entry(Kernel(plan, 0, ()), flows, 0, (), None))
+        self._tape.append((Kernel(plan, 0, ()), flows, 0, [], None))
         return len(self._tape) - 1
 
     def backward(self) -> None:
         """From the loss to the parameters; nothing where none of them trains."""
         if self._result == NOBODY:
             return
-        incoming: list[Gradient | None] = [None] * len(self._tape)
-        root = Gradient(self._new(self._width), None)
+        tape, turns = self._tape, self.turns
+        incoming: list[Gradient | None] = [None] * len(tape)
+        self.live += self._width
+        root = Gradient(self._width, None)
         root.uses += 1  # the call itself holds it throughout
         incoming[self._result] = root
-        for number in range(len(self._tape) - 1, -1, -1):
-            entry = self._tape[number]
+        for number in range(len(tape) - 1, -1, -1):
+            entry = tape[number]
             if entry is None:  # one of several outputs: the kernel comes later, and takes it
                 continue
-            ports = entry.kernel.ports
-            if ports:
-                arrived = [g for g in incoming[number : number + ports + 1] if g is not None]
-                incoming[number : number + ports + 1] = [None] * (ports + 1)
-            else:
-                gradient = incoming[number]
-                arrived = [] if gradient is None else [gradient]
-                incoming[number] = None
+            ports = entry[0].ports
+            arrived = [g for g in incoming[number : number + ports + 1] if g is not None]
+            incoming[number : number + ports + 1] = [None] * (ports + 1)
             self._top = self.live
             if arrived:
-                self._run(entry, arrived, incoming)
+                self._pass_on(entry, arrived, incoming)
             else:
-                self._forget(entry)
-            self.turns.add(entry.node, self._top, self.live)
+                self._forget(entry[3])
+            turns.add(entry[4], self._top, self.live)
         self._release(root)
-        self.turns.afters[-1] = self.live
+        turns.afters[-1] = self.live
 
-    def _run(self, entry: Entry, arrived: list[Gradient], incoming: list[Gradient | None]) -> None:
+    def _pass_on(
+        self, entry: Entry, arrived: list[Gradient], incoming: list[Gradient | None]
+    ) -> None:
         """One node: make its gradients, let go of what it had, pass the gradients on."""
-        kernel, flows = entry.kernel, entry.flows
-        self._top = self.live + kernel.peak
-        if kernel.copies and arrived[0].strides != kernel.wants:
-            self._top += kernel.copies
+        kernel, flows, shift, kept, _ = entry
+        first = arrived[0]
+        top = self.live + kernel.peak
+        if kernel.copies and first.strides != kernel.wants:
+            top += kernel.copies
+        live = self.live + kernel.taken
+        self.gradients += kernel.taken
         made = []
         for kind, target, size, how in kernel.plan:
             if kind == NEW:
-                if target < 0 and how is None:  # a parameter takes it over as it is
-                    self.live += size
-                    if self.live > self._top:
-                        self._top = self.live
-                    self.gradients += size
-                    continue
-                gradient = Gradient(self._new(size), how)
+                gradient = Gradient(size, how)
+                live += size
             elif kind == SAME:
-                gradient = arrived[0]
+                gradient = first
                 gradient.uses += 1
+            elif kind == VIEW:
+                views, strides = how.of(first.strides)
+                if views:
+                    gradient = first.view(how.shape, strides)
+                else:
+                    gradient = Gradient(size, None)
+                    live += size
             elif kind == TIMES:
-                strides = arrived[0].strides
+                strides = first.strides
                 if strides is not None:  # its order leads; where it is stretched, the other's
                     shape, other, order = how
                     strides = lay.pointwise(shape, [(shape, strides), (other, order)])
-                gradient = Gradient(self._new(size), strides)
-            elif kind in (BLOCK, PLACED):
-                gradient = Gradient(self._new(how), None, view=kind == PLACED)
-            else:
-                gradient = self._viewed(arrived[0], how, size)
+                gradient = Gradient(size, strides)
+                live += size
+            else:  # BLOCK, PLACED
+                gradient = Gradient(how, None, part=kind == PLACED)
+                live += how
             made.append((target, size, gradient))
+        self.live = live
+        self._top = max(top, live)
         for gradient in arrived:
             self._release(gradient)
-        if entry.kept:
-            self._forget(entry)
+        self._forget(kept)
         parameters = []
         for target, size, gradient in made:
             if target < 0:
                 parameters.append((size, gradient))
                 continue
-            target = flows[target] if target < len(flows) else target + entry.shift
+            target = flows[target] if target < len(flows) else target + shift
             before = incoming[target]
             incoming[target] = gradient if before is None else self._sum(before, gradient, size)
         for size, gradient in parameters:
             self._take(gradient, size)
 
-    def _new(self, size: int) -> Storage:
+    def _grow(self, size: int) -> None:
         self.live += size
-        if self.live > self._top:
-            self._top = self.live
-        return Storage(size)
-
-    def _viewed(self, gradient: Gradient, view: View, size: int) -> Gradient:
-        """The view of a gradient, or a copy where the strides allow none."""
-        if gradient.strides is None:
-            views, strides = view.views, view.strides
-        else:
-            views, strides = view.strides_of(gradient.strides)
-        if views:
-            return Gradient(gradient.storage, strides, view=True, shape=view.shape)
-        return Gradient(self._new(size), None)
+        self._top = max(self._top, self.live)
 
     def _sum(self, first: Gradient, second: Gradient, size: int) -> Gradient:
         """Source: torch/csrc/autograd/input_buffer.cpp, accumulate."""
-        if not first.view and first.uses == 1 and first.storage.uses == 1:
+        if not first.part and first.uses == 1 and not first.views:
             self._release(second)
             return first
         strides = first.strides
@@ -459,33 +461,38 @@ class Pass:
             shape is not None
         ):  # a view: the sum is dense, in the order of the first, then the second
             strides = lay.pointwise(shape, [(shape, first.strides), (shape, second.strides)])
-        both = Gradient(self._new(size), strides, shape=shape)
+        self._grow(size)
         self._release(first)
         self._release(second)
-        return both
+        return Gradient(size, strides, shape=shape)
 
     def _take(self, gradient: Gradient, size: int) -> None:
         """A parameter's gradient. Source: torch/csrc/autograd/functions/accumulate_grad.h."""
         if gradient.uses == 1 and gradient.strides is None:
-            self.gradients += gradient.storage.size
+            self.gradients += (gradient.base or gradient).size
             return
-        self._new(size)
+        self._grow(size)
         self.gradients += size
         self._release(gradient)
 
     def _release(self, gradient: Gradient) -> None:
         gradient.uses -= 1
-        if not gradient.uses:
-            storage = gradient.storage
-            storage.uses -= 1
-            if not storage.uses:
-                self.live -= storage.size
+        if gradient.uses:
+            return
+        owner = gradient.base
+        if owner is None:
+            owner = gradient
+        else:
+            owner.views -= 1
+        if not owner.uses and not owner.views:
+            self.live -= owner.size
 
-    def _forget(self, entry: Entry) -> None:
-        for storage in entry.kept:
-            storage.uses -= 1
-            if not storage.uses:
-                self.live -= storage.size
+    def _forget(self, kept: list[int]) -> None:
+        sizes, uses = self._run.sizes, self._uses
+        for storage in kept:
+            uses[storage] -= 1
+            if not uses[storage]:
+                self.live -= sizes[storage]
 
 
 def _expansion(shape: Shape) -> View:

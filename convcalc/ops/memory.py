@@ -81,7 +81,7 @@ class View:
     strides_of: strides of the incoming gradient → (whether a view will do, the view's strides).
     """
 
-    __slots__ = ("shape", "strides", "strides_of", "views")
+    __slots__ = ("_strides_of", "_usual", "shape")
 
     def __init__(
         self,
@@ -90,9 +90,17 @@ class View:
         usual: tuple[bool, Strides] | None = None,
     ) -> None:
         self.shape = shape
-        self.strides_of = strides_of
+        self._strides_of = strides_of
         # What holds where the incoming gradient is contiguous, as nearly always.
-        self.views, self.strides = strides_of(None) if usual is None else usual
+        self._usual = usual
+
+    def of(self, strides: Strides) -> tuple[bool, Strides]:
+        """Of an incoming gradient with these strides: whether a view will do, and its strides."""
+        if strides is not None:
+            return self._strides_of(strides)
+        if self._usual is None:
+            self._usual = self._strides_of(None)
+        return self._usual
 
 
 class Stored:
@@ -133,13 +141,14 @@ OUTPUT = Stored((), WEIGHTS, 0)
 class Kernel:
     """A node of the autograd graph, as backward runs it.
 
-    plan: the gradients that it makes, in order. peak: the most bytes of gradients and temporaries
-    at once, above what lives before. saved: storages that it keeps until it has run. copies: bytes
-    of a copy of the incoming gradient, made where that has other strides than `wants`. ports: how
-    many outputs it has, where there are several.
+    plan: the gradients that it makes, in order. taken: bytes of others, which parameters take over
+    as they are. peak: the most bytes of gradients and temporaries at once, above what lives before.
+    saved: storages that it keeps until it has run. copies: bytes of a copy of the incoming
+    gradient, made where that has other strides than `wants`. ports: how many outputs it has, where
+    there are several.
     """
 
-    __slots__ = ("copies", "peak", "plan", "ports", "saved", "wants")
+    __slots__ = ("copies", "peak", "plan", "ports", "saved", "taken", "wants")
 
     def __init__(
         self,
@@ -147,11 +156,13 @@ class Kernel:
         peak: Bytes,
         saved: Iterable[int],
         *,
+        taken: Bytes = 0,
         copies: Bytes = 0,
         wants: Strides = None,
         ports: int = 0,
     ) -> None:
         self.plan = tuple(plan)
+        self.taken = taken
         self.peak = peak
         self.saved = tuple(saved)
         self.copies = copies
@@ -166,8 +177,9 @@ class Trace:
     (their bytes). Targets of gradients likewise: first its inputs, then its nodes.
 
     peak: the most bytes that live at once, above what lives before. out: the output's storage.
-    strides, node: the output's. kept: storages that backward needs, each once. names: what these
-    are. nodes: in the order of creation; after one with several outputs a None for each of these.
+    output: its bytes. node: its target. flowing: its strides, and whether it needs a gradient.
+    kept: storages that backward needs, each once. names: what these are. nodes: in the order of
+    creation; after one with several outputs a None for each of these.
 
     same: the input whose very tensor comes out, returned or overwritten; −1 where none does.
     view: the input of which, or of whose root, the output is a view; −1. root: where the output is
@@ -177,19 +189,20 @@ class Trace:
     """
 
     __slots__ = (
+        "flowing",
         "kept",
         "names",
         "new",
         "node",
         "nodes",
         "out",
+        "output",
         "overwrites",
         "peak",
         "rewrites",
         "root",
         "roots",
         "same",
-        "strides",
         "view",
     )
 
@@ -198,6 +211,7 @@ class Trace:
         peak: Bytes,
         new: tuple[Bytes, ...],
         out: Stored,
+        output: Size,
         nodes: Iterable[Kernel | None],
         kept: Iterable[int],
         names: Iterable[str],
@@ -205,8 +219,9 @@ class Trace:
         self.peak = peak
         self.new = new
         self.out = out.store
-        self.strides = out.strides
+        self.output = output
         self.node = out.node
+        self.flowing = (out.strides, out.needs)
         self.nodes = tuple(nodes)
         self.kept = tuple(kept)
         self.names = tuple(names)
@@ -328,6 +343,7 @@ class Tape:
             self._peak,
             tuple([self._sizes[store - given] for store in lasting]),
             out,
+            product(self.output) * self.width,
             self._nodes,
             kept,
             names,
@@ -458,6 +474,7 @@ class Tape:
     ) -> int:
         """Add the node of the autograd graph, where a gradient is needed; the output's target."""
         plan: list[Step] = []
+        taken: Size = 0
         formulas: list[Formula] = []
         for number, edge in enumerate(edges):
             if edge.node == NOBODY:
@@ -486,7 +503,10 @@ class Tape:
             if edge.strides is not None and not contiguous:
                 own = edge.strides if lay.is_dense(edge.shape, edge.strides) else None
             if factor is None or stages:
-                plan.append((NEW, edge.node, edge.bytes, own))
+                if edge.node <= FIRST_PARAMETER and own is None and self._exact:
+                    taken = taken + edge.bytes
+                else:
+                    plan.append((NEW, edge.node, edge.bytes, own))
             else:
                 lies = (edge.shape, factor.shape, factor.strides)
                 plan.append((TIMES, edge.node, edge.bytes, lies))
@@ -494,7 +514,7 @@ class Tape:
             if made == FULL:
                 full = product(out.shape) * out.width
             formulas.append((number, full, stages))
-        if not plan:
+        if not plan and not formulas:
             return NOBODY
         saved = []
         for value in saves:
@@ -504,7 +524,9 @@ class Tape:
                 saved.append(store)
         peak = _worst(formulas, scratch, first, extra) if self._exact else 0
         copied = product(out.shape) * out.width if copies else 0
-        self._nodes.append(Kernel(plan, peak, saved, copies=copied, wants=out.strides, ports=ports))
+        self._nodes.append(
+            Kernel(plan, peak, saved, taken=taken, copies=copied, wants=out.strides, ports=ports)
+        )
         return self._flows + len(self._nodes) - 1
 
     # ------------------------------------------------------------------ elementwise
