@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from convcalc.analysis.diff import subtracted
 from convcalc.analysis.summary import MACS_CONVENTION
-from convcalc.report import json, memory, numbers
+from convcalc.report import json, memory, numbers, titles
 from convcalc.report.grid import PLAIN, Column, Row, draw
 from convcalc.report.markdown import table as markdown_table
 from convcalc.report.sums import equation
@@ -123,12 +123,12 @@ class View:
     def title(self) -> str:
         before, after = self.diff.before, self.diff.after
         if before.name != after.name:
-            return f"{_named(before)}{ARROW}{_named(after)}"
+            return f"{titles.design(before)}{ARROW}{titles.design(after)}"
         if before.variant != after.variant:
             return f"{before.name}: {before.variant}{ARROW}{after.variant}"
         if before.file != after.file:
-            return f"{_named(before)}: {before.file}{ARROW}{after.file}"
-        return _named(before)
+            return f"{titles.design(before)}: {before.file}{ARROW}{after.file}"
+        return titles.design(before)
 
     @property
     def subtitle(self) -> str:
@@ -164,18 +164,11 @@ class View:
             if not all(isinstance(size, int) and size == 0 for size in (before, after)):
                 yield TITLES.get(name, name.replace("_", " ")), before, after, difference
 
-    def formulas(self, width: int | None) -> Iterator[str]:
+    def formulas(self) -> Iterator[str]:
         """What the named sizes stand for."""
         definitions = self.diff.definitions()
-        together: dict[str, list[str]] = {}
-        for name, definition in definitions.items():
-            number = name.lstrip("abcdefghijklmnopqrstuvwxyz")
-            together.setdefault(number, []).append(f"{name} = {numbers.count(definition)}")
-        if together:
-            yield "where (// rounds down)"
-        for line in together.values():
-            yield f"  {', '.join(line)}"
-        if together:
+        yield from titles.definitions(definitions)
+        if definitions:
             yield "for sizes that every layer of both accepts."
 
     def notes(self) -> Iterator[str]:
@@ -196,14 +189,7 @@ class View:
         missing = (memory.no_formula(summary) for summary in (diff.before, diff.after))
         yield from dict.fromkeys(note for note in missing if note)
         if self.depth < self.levels:
-            yield (
-                f"Depth {self.depth} of {self.levels}; --depth {self.depth + 1} shows more, "
-                "--all every layer."
-            )
-
-
-def _named(summary: Summary) -> str:
-    return f"{summary.name}, {summary.variant}" if summary.variant else summary.name
+            yield titles.deeper(self.depth, self.levels)
 
 
 def _inputs(summary: Summary) -> dict[str, str]:
@@ -244,7 +230,7 @@ def render(
             equations += _equations(title, before, after, difference, width)
     lines += [*draw(columns, totals, width=width, style=style), ""] if totals else []
     lines += [*equations, ""] if equations else []
-    formulas = list(view.formulas(width))
+    formulas = list(view.formulas())
     lines += [*formulas, ""] if formulas else []
     for note in view.notes():
         lines += (style(part, "dim") for part in wrapped(note, width))
@@ -325,7 +311,7 @@ def markdown(diff: Diff, *, depth: int | None = None, everything: bool = False) 
     rows = [_markdown_row(level, one, opened) for level, one, opened in view.rows()]
     if rows:
         lines += [*markdown_table(columns, rows), ""]
-    formulas = [f"    {line}" for line in view.formulas(None)]  # as code
+    formulas = [f"    {line}" for line in view.formulas()]  # as code
     lines += [*formulas, ""] if formulas else []
     lines += view.notes()
     return "\n".join(lines)

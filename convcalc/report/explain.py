@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convcalc.integers import Formula, expand
 from convcalc.ops.explanation import LEGEND
-from convcalc.report import memory, numbers
+from convcalc.report import memory, numbers, titles
 from convcalc.report.grid import PLAIN, Column, Row, draw
 from convcalc.report.table import warning_lines, wrapped
 
@@ -470,7 +470,7 @@ def _solved_dict(solved: Solved) -> dict[str, Any]:
 def network_text(found: Explained, *, width: int | None = None, style: Style = PLAIN) -> str:
     """Every layer's rules, then the totals."""
     summary = found.summary
-    out = [style(_network_title(found), "bold"), style(_network_subtitle(summary), "dim")]
+    out = [style(_network_title(found), "bold"), style(titles.flowing(summary), "dim")]
     every: list[Line] = []
     for derivation in found.layers:
         lines = lines_of(derivation.rules, kept=False)
@@ -489,7 +489,7 @@ def network_text(found: Explained, *, width: int | None = None, style: Style = P
 
 def network_markdown(found: Explained) -> str:
     """The same for an issue or lecture notes."""
-    out = [f"**{_network_title(found)}** ({_network_subtitle(found.summary)})"]
+    out = [f"**{_network_title(found)}** ({titles.flowing(found.summary)})"]
     every: list[Line] = []
     for derivation in found.layers:
         lines = lines_of(derivation.rules, kept=False)
@@ -550,10 +550,5 @@ def _heading(layer: Layer) -> str:
 
 def _network_title(found: Explained) -> str:
     summary = found.summary
-    title = f"{summary.name}, {summary.variant}" if summary.variant else summary.name
+    title = titles.design(summary)
     return f"{title}: {found.path}" if found.path else title
-
-
-def _network_subtitle(summary: Summary) -> str:
-    shapes = [f"{name} {numbers.shape(shape[1:])}" for name, shape in summary.inputs.items()]
-    return f"{', '.join(shapes)}; {_subtitle(summary)}"

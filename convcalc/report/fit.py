@@ -5,7 +5,7 @@ from __future__ import annotations
 from convcalc.analysis.equivariance import Shift, equivariance_at
 from convcalc.integers import Answer, Formula, evaluate, expand, symbols
 from convcalc.ops.base import AXES
-from convcalc.report import numbers
+from convcalc.report import numbers, titles
 from convcalc.report.grid import PLAIN, Column, Row, draw
 from convcalc.report.sizes import NONE, as_json, congruence, intervals
 from convcalc.report.table import wrapped
@@ -78,13 +78,11 @@ class FitReport:
 
     @property
     def title(self) -> str:
-        variant = self.network.variant
-        return f"{self.network.name}, {variant}" if variant else self.network.name
+        return titles.design(self.network)
 
     @property
     def subtitle(self) -> str:
-        shapes = [f"{n} {numbers.shape(s[1:])}" for n, s in self.fit.flow.inputs.items()]
-        text = f"{', '.join(shapes)}"
+        text = titles.inputs(self.fit.flow.inputs)
         if self.fit.declared:
             own = ", ".join(f"{name} = {size:,}" for name, size in self.fit.declared.items())
             text += f"; the design's own {own}"

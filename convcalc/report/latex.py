@@ -7,9 +7,9 @@ grouped, so that what is pasted into a program is still a number.
 from __future__ import annotations
 
 from convcalc._version import __version__
-from convcalc.integers import Formula
+from convcalc.integers import symbol
 from convcalc.integers.printing import to_latex
-from convcalc.report import memory, python
+from convcalc.report import memory, python, titles
 from convcalc.report.sums import packed, terms
 from convcalc.report.table import View
 
@@ -78,19 +78,9 @@ def escaped(text: str) -> str:
 
 def _names(report: Summary) -> Iterator[str]:
     r"""h_{1} &= …, & w_{1} &= …: names that bear the same number on one line."""
-    together: dict[str, list[str]] = {}
-    for name, definition in report.definitions().items():
-        number = name.lstrip("abcdefghijklmnopqrstuvwxyz")
-        shown = to_latex(_symbol(name))
-        together.setdefault(number, []).append(f"{shown} &= {to_latex(definition)}")
-    for equations in together.values():
-        yield " & ".join(equations)
-
-
-def _symbol(name: str) -> Formula:
-    from convcalc.integers import symbol
-
-    return symbol(name)
+    sizes = report.definitions()
+    for names in titles.together(sizes):
+        yield " & ".join(f"{to_latex(symbol(name))} &= {to_latex(sizes[name])}" for name in names)
 
 
 def _joined(rows: list[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from convcalc.analysis.summary import MACS_CONVENTION
 from convcalc.integers import Formula
 from convcalc.integers.evaluation import symbols
 from convcalc.integers.printing import to_python
-from convcalc.report import memory, numbers
+from convcalc.report import memory, numbers, titles
 from convcalc.report.sums import packed, terms
 
 TYPE_CHECKING = False
@@ -94,15 +94,15 @@ def function_name(report: Summary) -> str:
 
 
 def _title(report: Summary) -> str:
-    title = f"{report.name}, {report.variant}" if report.variant else report.name
-    return " ".join(title.split()).replace("\\", "/").replace('"', "'")  # whatever ends a string
+    return (
+        " ".join(titles.design(report).split()).replace("\\", "/").replace('"', "'")
+    )  # whatever ends a string
 
 
 def _docstring(report: Summary, opened: Iterable[str]) -> Iterator[str]:
-    inputs = ", ".join(f"{name} {numbers.shape(s[1:])}" for name, s in report.inputs.items())
     told = [f"{_WORDS[name]} {name}" if name in _WORDS else name for name in opened]
     batch = numbers.count(report.batch)
-    yield f'    """The figures at {inputs}, batch {batch}, {report.dtype}.'
+    yield f'    """The figures at {titles.inputs(report.inputs)}, batch {batch}, {report.dtype}.'
     yield ""
     if told:
         yield f"    {', '.join(told)}: ints of at least 1. Raises ValueError for sizes that a layer"

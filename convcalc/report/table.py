@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcalc.analysis.summary import MACS_CONVENTION
-from convcalc.report import columns, memory, numbers, tree
+from convcalc.report import columns, memory, numbers, titles, tree
 from convcalc.report.grid import PLAIN, RULE, Row, draw
 from convcalc.report.sums import equation
 
@@ -32,7 +32,6 @@ _MEMORY = {"allocated": "allocated_bytes", "saved": "saved_bytes"}
 _BELOW = "below"
 # What a figure counts stands beside it, if there are so many columns left for it.
 _LEAST_ABOUT = 20
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def render(
@@ -137,14 +136,11 @@ class View:
 
     @property
     def title(self) -> str:
-        variant = self.summary.variant
-        return f"{self.summary.name}, {variant}" if variant else self.summary.name
+        return titles.design(self.summary)
 
     @property
     def subtitle(self) -> str:
-        summary = self.summary
-        shapes = [f"{name} {numbers.shape(shape[1:])}" for name, shape in summary.inputs.items()]
-        return f"{', '.join(shapes)}; batch {numbers.count(summary.batch)}; {summary.dtype}"
+        return titles.flowing(self.summary)
 
     def cells(self, entry: Entry) -> list[str]:
         return [field.cell(entry, self.summary) for field in self.fields]
@@ -181,16 +177,8 @@ class View:
                 if title not in names:
                     size = numbers.count(getattr(self.summary.totals, figure))
                     yield from equation(f"{title} bytes", size, self.width)
-        if not definitions:
-            return
-        yield "where (// rounds down)"
-        together: dict[str, list[str]] = {}  # h1 with w1
-        for name, definition in definitions.items():
-            told = f"{name} = {numbers.count(definition)}"
-            together.setdefault(name.lstrip(_LETTERS), []).append(told)
-        for line in together.values():
-            yield f"  {', '.join(line)}"
-        if self.summary.flow.open_conditions:
+        yield from titles.definitions(definitions)
+        if definitions and self.summary.flow.open_conditions:
             yield "for sizes that every layer accepts."
 
     def _counted(self) -> list[object]:
@@ -229,10 +217,7 @@ class View:
             opened = any(line.open and line.entry.count > 1 for line in self.lines)
             yield f"{told}, the lines below it those of one." if opened else f"{told}."
         if self.depth < self.levels:
-            yield (
-                f"Depth {self.depth} of {self.levels}; --depth {self.depth + 1} shows more, "
-                "--all every layer."
-            )
+            yield titles.deeper(self.depth, self.levels)
         elif any(entry.count > 1 for entry in shown):
             yield "--all shows every layer on a line of its own."
 

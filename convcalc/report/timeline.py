@@ -6,7 +6,7 @@ lives in it, weights left out.
 
 from __future__ import annotations
 
-from convcalc.report import csv, numbers
+from convcalc.report import csv, numbers, titles
 from convcalc.report.grid import PLAIN
 from convcalc.report.memory import at
 
@@ -36,8 +36,7 @@ def title(summary: Summary, course: Course) -> str:
     parts = [f"batch {numbers.count(summary.batch)}", summary.dtype]
     if training and summary.optimizer != "none":
         parts.append(summary.optimizer)
-    name = f"{summary.name}, {summary.variant}" if summary.variant else summary.name
-    return f"{name}: bytes that live in {what}, {', '.join(parts)}"
+    return f"{titles.design(summary)}: bytes that live in {what}, {', '.join(parts)}"
 
 
 def chart(

@@ -10,7 +10,7 @@ from convcalc import checking
 from convcalc.checking import Broken
 from convcalc.cli import FAILED, OK, WRONG, console, options
 from convcalc.cli.parser import Option, Parser, UsageError
-from convcalc.report import checks
+from convcalc.report import checks, titles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ def _progress(total: int, running: bool) -> Iterator[Callable[[int, Network], No
     if not running:
         yield lambda number, network: None
     elif not console.is_terminal(sys.stderr):
-        yield lambda number, network: console.tell(f"[{number + 1}/{total}] {_title(network)}")
+        yield lambda number, network: console.tell(
+            f"[{number + 1}/{total}] {titles.design(network)}"
+        )
     else:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -133,9 +135,5 @@ def _progress(total: int, running: bool) -> Iterator[Callable[[int, Network], No
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("", total=total)
             yield lambda number, network: bar.update(
-                task, completed=number, description=_title(network)
+                task, completed=number, description=titles.design(network)
             )
-
-
-def _title(network: Network) -> str:
-    return f"{network.name}, {network.variant}" if network.variant else network.name
