@@ -51,6 +51,7 @@ from convcalc.language.values import (
     arithmetic,
     closing,
     compare,
+    effort,
     exact,
     is_layer,
     kind,
@@ -70,8 +71,11 @@ if TYPE_CHECKING:
 
 #: Repeats, loop rows: more than this is no network but a mistake.
 MOST_REPEATS = MAX_NODES
-#: Steps taken, blocks and functions called in one network; sixteen entries of a list count as one.
+#: Steps taken, blocks and functions called in one network. What else takes time counts by its size:
+#: see `Evaluator.spend`, `values.effort`.
 MOST_WORK = 120_000
+#: An expression of so many characters counts as a step each time it is evaluated.
+LONG = 32
 #: Frames of Python that nested blocks, functions and steps may take, about a third of its limit:
 #: the expression within the innermost one takes some 300 more at the worst.
 MOST_FRAMES = 350
@@ -131,6 +135,8 @@ class Evaluator:
 
     def evaluate(self, expr: Expr, scope: Scope) -> Any:
         """The value of an expression. Raises Fault, or Absorbed where it was reported before."""
+        if expr.end - expr.start >= LONG:
+            self.spend((expr.end - expr.start) // LONG, expr.start, expr.end)
         return self.handlers[expr.__class__](expr, scope)
 
     # ---------------------------------------------------------------- bounds
@@ -201,8 +207,9 @@ class Evaluator:
         entries = [handlers[e.__class__](e, scope) for e in expr.items]
         if POISON in entries:
             raise Absorbed
-        self.spend(len(entries) >> 4, expr.start, expr.end)
-        return self.guard(expr, make_list, entries)
+        made = tuple(entries)
+        self.spend(effort(made), expr.start, expr.end)
+        return self.guard(expr, make_list, made)
 
     def guard(self, expr: Expr, function: Callable[..., Any], *values: Any) -> Any:
         """A function of values, its fault placed at `expr`."""
@@ -226,7 +233,7 @@ class Evaluator:
 
     def solid(self, expr: Expr, scope: Scope) -> Any:
         """A value that is not poisoned."""
-        value = self.handlers[expr.__class__](expr, scope)
+        value = self.evaluate(expr, scope)
         if value is POISON:
             raise Absorbed
         return value
@@ -247,8 +254,8 @@ class Evaluator:
                 left = arithmetic(operator, left, right)
             except ValueFault as fault:
                 raise Fault(fault.message, at, at + len(operator), fault.help) from None
-        if left.__class__ is tuple:
-            self.spend(len(left) >> 4, expr.start, expr.end)
+            if left.__class__ is not int:
+                self.spend(effort(left), expr.start, expr.end)
         return left
 
     def logic(self, expr: Operation, scope: Scope) -> Any:
@@ -264,6 +271,8 @@ class Evaluator:
     def comparison(self, expr: Operation, left: Any, scope: Scope) -> bool:
         for operator, at, operand in expr.rest:
             right = self.solid(operand, scope)
+            if right.__class__ is not int:
+                self.spend(effort(right), expr.start, expr.end)
             try:
                 if not compare(operator, left, right):
                     return False
@@ -375,13 +384,13 @@ class Evaluator:
         values = [self.solid(argument, scope) for argument in expr.positional]
         for fault in builtin_faults(callee, expr):
             raise fault
+        self.spend(1 + sum(map(effort, values)), expr.start, expr.end)
         try:
             result = self.guard(expr, callee.function, *values)
         except OverflowError:
             message = f"{callee.name} of numbers that are too large"
             raise Fault(message, expr.start, expr.end) from None
-        size = len(result) >> 4 if result.__class__ is tuple else 0
-        self.spend(1 + size, expr.start, expr.end)
+        self.spend(effort(result), expr.start, expr.end)
         return result
 
     def function(self, callee: Definition, expr: Call, scope: Scope) -> Any:
@@ -392,7 +401,7 @@ class Evaluator:
         given, _ = self.bind(callee.parameters, expr, scope)
         inner = Scope(given, self.globals)
         depth = callee.depth + 3
-        self.spend(2, expr.start, expr.end)
+        self.spend(2 + (len(callee.parameters) >> 4), expr.start, expr.end)
         self.enter(depth, expr.start, expr.end, "functions")
         try:
             for parameter in callee.parameters:

@@ -13,7 +13,7 @@ from convcalc.errors import LayerError, Place, Problem
 from convcalc.graph import MAX_NODES, Graph, GraphBuilder, Value, context_notes
 from convcalc.integers import Formula
 from convcalc.language.calls import argument_span, check_part
-from convcalc.language.evaluation import MOST_REPEATS, MOST_WORK, Evaluator, Scope
+from convcalc.language.evaluation import LONG, MOST_REPEATS, MOST_WORK, Evaluator, Scope
 from convcalc.language.expressions import Binding, Chain, Expr, ListExpr
 from convcalc.language.faults import Absorbed, Exhausted, Fault, Problems, Text
 from convcalc.language.figures import Claim
@@ -293,6 +293,8 @@ class Interpreter:
         handlers = self.evaluator.handlers
         appliers = self.appliers
         depth = self.evaluator.frames
+        if expr.end - expr.start >= LONG:
+            self.evaluator.spend((expr.end - expr.start) // LONG, expr.start, expr.end)
         parts = expr.parts if isinstance(expr, Chain) else (expr,)
         for part in parts:
             try:
@@ -355,6 +357,7 @@ class Interpreter:
         return self.block(block, {}, (), value, start, end)
 
     def chain(self, layer: ChainLayer, value: Any, start: int, end: int) -> Any:
+        self.evaluator.spend(len(layer.parts) >> 4, start, end)
         self.evaluator.enter(2, start, end, "chains")
         for part, part_start, part_end in layer.parts:
             applier = self.appliers.get(part.__class__)
@@ -392,7 +395,7 @@ class Interpreter:
     ) -> Any:
         """A block's body, in a scope of its own that holds its parameters and `input`."""
         evaluator = self.evaluator
-        evaluator.spend(1, start, end)
+        evaluator.spend(1 + (len(block.parameters) >> 4), start, end)
         try:
             evaluator.enter(4, start, end, "blocks")
         except Fault as fault:

@@ -11,6 +11,7 @@ can make the interpreter hang or fill the memory. Faults are `ValueFault`s, with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from convcalc.graph import Value
 from convcalc.integers import Formula
@@ -445,13 +446,23 @@ def _weigh(entries: tuple[Any, ...], level: int) -> int:
     return weight
 
 
+def effort(value: Any) -> int:
+    """The work of going through a value once: eight entries of a list count as one, and so do 256
+    bits of a rational, whose arithmetic takes long."""
+    if value.__class__ is tuple:
+        return (len(value) >> 3) + sum([effort(v) for v in value if v.__class__ is not int])
+    if value.__class__.__name__ == "Fraction":
+        return (value.numerator.bit_length() + value.denominator.bit_length()) >> 8  # type: ignore[no-any-return]
+    return 0
+
+
 def pick(base: Any, index: Any) -> Any:
     """base[index]; a negative index counts from the end of a list."""
     if isinstance(base, Family):
         if index.__class__ is not int:
             raise ValueFault(f"the index of {base.name} must be a whole number, not {kind(index)}")
         if index not in base.entries:
-            have = ", ".join(str(i) for i in list(base.entries)[:12]) or "none yet"
+            have = ", ".join(map(str, islice(base.entries, 12))) or "none yet"
             raise ValueFault(f"there is no {base.name}[{index}]", f"the indices are {have}")
         return base.entries[index]
     if not isinstance(base, tuple):
