@@ -19,20 +19,13 @@ from convcalc.analysis.summary import summarize
 from convcalc.graph import Graph, GraphBuilder, Value, flow
 from convcalc.integers import symbol
 from convcalc.network import load
-from convcalc.ops import REGISTRY
 from convcalc.ops.base import Op, Window
-
-
-def op(name: str, *args: object, **named: object) -> Op:
-    return REGISTRY[name](*args, **named)
+from tests.graphs import chain, two_joined
+from tests.graphs import layer as op
 
 
 def built(*ops: Op, shape: tuple[int | str, ...] = (1, 64)) -> Graph:
-    builder = GraphBuilder("chain")
-    value = builder.input("input", shape)
-    for each in ops:
-        value = builder.add(each, value)
-    return builder.finish({"output": value})
+    return chain(*ops, shape=shape)
 
 
 def last(graph: Graph) -> tuple[Field, ...]:
@@ -253,14 +246,8 @@ def test_likes_give_sizes_and_no_field() -> None:
 
 
 def test_several_inputs() -> None:
-    builder = GraphBuilder("two")
-    left = builder.input("left", (1, 16))
-    right = builder.input("right", (1, 16))
-    one = builder.add(op("Conv1d", 1, 3, padding=1), left)
-    two = builder.add(op("Conv1d", 1, 5, padding=2), right)
-    graph = builder.finish({"output": builder.add(op("Concat"), one, two)})
-    fields = receptive_fields(flow(graph))
-    assert set(fields.by_node[one.node.index]) == {"left"}
+    fields = receptive_fields(flow(two_joined()))
+    assert set(fields.by_node[2]) == {"left"}
     assert figures(fields.of(4, "left")[0]) == (3, 1, 0)
     assert figures(fields.of(4, "right")[0]) == (5, 1, 0)
     assert fields.of(4) == fields.of(4, "right")  # the larger

@@ -8,13 +8,8 @@ import pytest
 
 from convcalc.errors import LayerError
 from convcalc.graph import GraphBuilder
-from convcalc.ops import REGISTRY
 from convcalc.ops.base import GLOBAL
-
-
-def op(name: str, *args: Any, **named: Any) -> Any:
-    return REGISTRY[name](*args, **named)
-
+from tests.graphs import layer as op
 
 MAP = (2, 64, 8, 6)
 

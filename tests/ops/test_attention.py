@@ -19,13 +19,10 @@ from convcalc.ops import REGISTRY
 from convcalc.ops.attention import BlockWindow
 from convcalc.ops.base import GLOBAL, Window
 from convcalc.pytorch.namespace import NN
+from tests.graphs import layer as op
 from tests.ops import harness
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
-
-
-def op(name: str, *args: Any, **named: Any) -> Any:
-    return REGISTRY[name](*args, **named)
 
 
 def built(op: Any, *shapes: tuple[int, ...]) -> nn.Module:

@@ -15,10 +15,7 @@ from convcalc.integers import Answer, Open, equal, evaluate, symbol
 from convcalc.ops import REGISTRY
 from convcalc.ops.classic import LENET5
 from convcalc.pytorch.namespace import NN
-
-
-def op(name: str, *args: Any, **named: Any) -> Any:
-    return REGISTRY[name](*args, **named)
+from tests.graphs import layer as op
 
 
 def built(op: Any, *shapes: tuple[int, ...]) -> Any:

@@ -9,12 +9,8 @@ import torch
 
 from convcalc.errors import LayerError
 from convcalc.integers import symbol
-from convcalc.ops import REGISTRY
 from convcalc.pytorch.namespace import NN
-
-
-def op(name: str, *args: Any, **named: Any) -> Any:
-    return REGISTRY[name](*args, **named)
+from tests.graphs import layer as op
 
 
 def params(layer: Any, *shapes: Any) -> Any:

@@ -10,14 +10,9 @@ import torch
 from convcalc.errors import LayerError
 from convcalc.graph import GraphBuilder
 from convcalc.integers import symbol
-from convcalc.ops import REGISTRY
 from convcalc.ops.joins import resolve_axis, show_shape
 from convcalc.pytorch.namespace import NN
-
-
-def op(name: str, *args: Any, **named: Any) -> Any:
-    return REGISTRY[name](*args, **named)
-
+from tests.graphs import layer as op
 
 MAP = (2, 64, 8, 6)
 GATE = (2, 64, 1, 1)

@@ -9,13 +9,8 @@ import torch
 
 from convcalc.errors import LayerError
 from convcalc.graph import GraphBuilder
-from convcalc.ops import REGISTRY
 from convcalc.pytorch.namespace import NN
-
-
-def op(name: str, *args: Any, **named: Any) -> Any:
-    return REGISTRY[name](*args, **named)
-
+from tests.graphs import layer as op
 
 MAP = (2, 64, 8, 8)
 

@@ -11,14 +11,10 @@ import torch
 from convcalc.errors import LayerError
 from convcalc.graph import GraphBuilder, flow
 from convcalc.integers import Open, evaluate, symbol
-from convcalc.ops import REGISTRY
 from convcalc.ops.base import GLOBAL, Window
 from convcalc.ops.pooling import adaptive_window, ceil_output
 from convcalc.pytorch.namespace import NN
-
-
-def op(name: str, *args: Any, **named: Any) -> Any:
-    return REGISTRY[name](*args, **named)
+from tests.graphs import layer as op
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 
-from convcalc.analysis.memory import Memory
+from convcalc.analysis.memory import LayerMemory, Memory
 from convcalc.graph import Flow
 from convcalc.pytorch import to_module
-from convcalc.pytorch.memory import measure_inference, measure_step, measure_training
+from convcalc.pytorch.memory import Held, measure_inference, measure_step, measure_training
 
 #: Optimizer and whether it steps through lists of tensors.
 Steps = tuple[str, bool]
@@ -32,10 +32,7 @@ def computed(
         "after forward": training.after_forward,
         "gradients": training.gradients,
     }
-    nodes = flow.graph.nodes
-    for index, layer in memory.layers.items():
-        kept = dict(sorted(layer.kept.items()))
-        figures[nodes[index].path] = (layer.output, layer.allocated, layer.saved, kept)
+    figures |= _layers(flow, memory.layers)
     if steps is not None:
         course = memory.training(steps[0], foreach=steps[1])
         figures["with an optimizer"] = (course.peak, course.state)
@@ -62,14 +59,19 @@ def measured(
         "after forward": run.peaks.ends["forward"],
         "gradients": run.gradients,
     }
-    nodes = flow.graph.nodes
-    for index, layer in run.layers.items():
-        kept = dict(sorted(layer.kept.items()))
-        figures[nodes[index].path] = (layer.output, layer.allocated, layer.saved, kept)
+    figures |= _layers(flow, run.layers)
     if steps is not None:
         training = measure_training(network, inputs, steps[0], foreach=steps[1])
         figures["with an optimizer"] = (training.peaks.peak, training.optimizer)
     return figures
+
+
+def _layers(flow: Flow, layers: Mapping[int, LayerMemory] | Mapping[int, Held]) -> dict[str, Any]:
+    paths = [node.path for node in flow.graph.nodes]
+    return {
+        paths[index]: (held.output, held.allocated, held.saved, dict(sorted(held.kept.items())))
+        for index, held in layers.items()
+    }
 
 
 def differing(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:

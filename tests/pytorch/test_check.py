@@ -19,8 +19,7 @@ from convcalc.ops.memory import OUTPUT, Stored, Tape
 from convcalc.pytorch import Comparison, DeviceError, Report, check_graph, to_module
 from convcalc.pytorch import capacity as room
 from convcalc.pytorch import check as checking
-
-from .graphs import chain, layer, residual, small, two_in_two_out, with_aux
+from tests.graphs import chain, layer, residual, small, two_in_two_out, with_aux
 
 GRAPHS = {g.name: g for g in (small(), residual(), with_aux(), two_in_two_out())}
 

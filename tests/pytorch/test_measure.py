@@ -13,8 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from convcalc.graph import flow
 from convcalc.pytorch.measure import FlopCounter, measure
 from convcalc.pytorch.module import to_module
-
-from .graphs import chain, layer, residual, small, with_aux
+from tests.graphs import chain, layer, residual, small, with_aux
 
 
 class Everything(nn.Module):

@@ -17,9 +17,8 @@ from convcalc.ops.convolution import Conv2d
 from convcalc.pytorch import BuildError, DeviceError, to_module
 from convcalc.pytorch.module import Undrawn
 from convcalc.pytorch.namespace import NN
+from tests.graphs import chain, layer, residual, small, two_in_two_out, with_aux
 from tests.ops.harness import cases, make
-
-from .graphs import chain, layer, residual, small, two_in_two_out, with_aux
 
 
 def test_state_dict_keys_are_paths() -> None:
@@ -179,7 +178,7 @@ def test_large_networks_are_made_without_the_compiler() -> None:
     program = """
 import sys
 from convcalc.pytorch import check_graph
-from tests.pytorch.graphs import chain, layer
+from tests.graphs import chain, layer
 attention = chain(layer("Conv2d", 8, 3), layer("WindowAttention", 2, 3, 1), layer("BatchNorm2d"))
 assert check_graph(attention, device="cpu").ok
 assert "torch._dynamo" not in sys.modules and "sympy" not in sys.modules

@@ -19,8 +19,7 @@ from convcalc.ops.joins import Add, Concat, Mul
 from convcalc.pytorch import Report, check_graph
 from convcalc.pytorch import check as checking
 from convcalc.pytorch.measure import Measurement
-
-from .graphs import layer, small
+from tests.graphs import layer, small
 
 Facet = Callable[..., Any]
 

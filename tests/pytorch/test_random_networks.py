@@ -19,8 +19,8 @@ from convcalc.errors import ConvcalcError
 from convcalc.graph import flow
 from convcalc.ops import REGISTRY
 from convcalc.ops.base import Op
+from tests.graphs import chain, layer
 from tests.pytorch.agreement import disagreements, on_purpose, taken_by_torch
-from tests.pytorch.graphs import chain, layer
 from tests.random_networks import RandomNetwork, networks, random_network
 
 MANY = int(os.environ.get("CONVCALC_RANDOM_NETWORKS", "0"))

@@ -20,7 +20,7 @@ from convcalc.ops.base import GLOBAL, Window
 from convcalc.pytorch import receptive as measuring
 from convcalc.pytorch.receptive import compare_fields
 from convcalc.pytorch.thin import layer_of
-from tests.pytorch.graphs import chain, layer
+from tests.graphs import chain, layer, two_joined
 from tests.random_networks import random_network
 
 
@@ -250,13 +250,7 @@ def test_of_a_very_deep_network_layers_evenly_spaced_are_measured(
 
 
 def test_several_inputs_are_told_by_name() -> None:
-    builder = GraphBuilder("two")
-    left = builder.input("left", (1, 16))
-    right = builder.input("right", (1, 16))
-    one = builder.add(layer("Conv1d", 1, 3, padding=1), left)
-    two = builder.add(layer("Conv1d", 1, 5, padding=2), right)
-    graph = builder.finish({"output": builder.add(layer("Concat"), one, two)})
-    told = {(c.figure, c.path): c.measured for c in compare_fields(flow(graph))}
+    told = {(c.figure, c.path): c.measured for c in compare_fields(flow(two_joined()))}
     assert told["receptive_field of left", "Concat"] == [3]
     assert told["receptive_field of right", "Concat"] == [5]
     assert ("receptive_field of right", "Conv1d[0]") not in told

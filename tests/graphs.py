@@ -1,4 +1,4 @@
-"""Small graphs, built by hand."""
+"""Layers by their names, and small graphs of them."""
 
 from __future__ import annotations
 
@@ -53,6 +53,16 @@ def with_aux() -> Graph:
     aux = builder.add(layer("Conv2d", 7, 1), x)
     y = builder.add(layer("Conv2d", 5, 3), x)
     return builder.finish({"output": y}, {"aux1": aux})
+
+
+def two_joined() -> Graph:
+    """Two signals, read by 3 and by 5, put after one another."""
+    builder = GraphBuilder("joined")
+    left = builder.input("left", (1, 16))
+    right = builder.input("right", (1, 16))
+    one = builder.add(layer("Conv1d", 1, 3, padding=1), left)
+    two = builder.add(layer("Conv1d", 1, 5, padding=2), right)
+    return builder.finish({"output": builder.add(layer("Concat"), one, two)})
 
 
 def two_in_two_out() -> Graph:
