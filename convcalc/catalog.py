@@ -52,7 +52,7 @@ class Entry:
         self.name = name
         self.network = network
         self.variants = variants
-        self.cite = network.cite or ""
+        self.cite = network.cite
         found = _YEAR.search(self.cite)
         self.year = int(found[1]) if found else None
         self._summary: Summary | None = None
@@ -74,7 +74,7 @@ class Entry:
         """Whether the word stands in its name, variant, title, source or notes."""
         document = self.network.document
         variant = self.network.variant or ""
-        texts = (self.name, variant, document.name, self.cite, document.notes or "")
+        texts = (self.name, variant, document.name, self.cite, document.notes)
         return word.casefold() in "\n".join(texts).casefold()
 
     def uses(self, layer: str) -> bool:

@@ -484,6 +484,12 @@ def _named(shape: Shape, names: Names) -> Shape:
     return (*shape[:2], *sizes)
 
 
+def check_batch(batch: object) -> None:
+    """Raises ConvcalcError for what is no number of samples."""
+    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+        raise ConvcalcError(f"batch is a whole number of at least 1, not {batch!r}")
+
+
 class Flow:
     """A graph with sizes flowing through it.
 

@@ -8,18 +8,20 @@ from collections.abc import Mapping
 from convcalc import zoo
 from convcalc.analysis.summary import Summary, summarize
 from convcalc.errors import ConvcalcError, DesignError, Problem, closest
-from convcalc.graph import flow
+from convcalc.graph import check_batch, flow
 from convcalc.integers import symbol
 from convcalc.language import Document, load_document
+from convcalc.ops.base import LETTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import Any, Literal
+    from typing import Any
 
     from convcalc.analysis.diff import Diff
     from convcalc.analysis.equivariance import Equivariance
     from convcalc.analysis.explain import Explained
+    from convcalc.analysis.figures import Figure, LayerFigure
     from convcalc.analysis.fit import Fit
     from convcalc.analysis.memory import Memory
     from convcalc.graph import Flow, Graph
@@ -30,31 +32,8 @@ if TYPE_CHECKING:
     #: One sample's shape, channels first, without the batch: (3, 224, 224), (3, "H", "W").
     InputShape = Sequence[int | str]
     Inputs = InputShape | Mapping[str, InputShape]
-    Figure = Literal[
-        "params",
-        "trainable_params",
-        "buffers",
-        "macs",
-        "aux_params",
-        "aux_macs",
-        "weights_bytes",
-        "volumes",
-        "allocated_bytes",
-        "saved_bytes",
-        "gradients_bytes",
-    ]
-    LayerFigure = Literal[
-        "params",
-        "buffers",
-        "macs",
-        "output_bytes",
-        "weights_bytes",
-        "allocated_bytes",
-        "saved_bytes",
-    ]
 
 _BATCH = "N"
-_LETTERS = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 
 
 class Network:
@@ -82,7 +61,7 @@ class Network:
         return self.document.name
 
     @property
-    def cite(self) -> str | None:
+    def cite(self) -> str:
         return self.document.cite
 
     @property
@@ -187,8 +166,7 @@ class Network:
         Raises DesignError where the design is wrong, or does not accept the input; or where a var
         cannot be left open, because it decides the structure or is no such number.
         """
-        if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
-            raise ConvcalcError(f"batch is a whole number of at least 1, not {batch!r}")
+        check_batch(batch)
         sizes = self.flow(input, batch, symbolic)
         return summarize(
             sizes,
@@ -237,9 +215,11 @@ class Network:
         Raises ConvcalcError for a figure or path that there is not, and for memory that no formula
         tells.
         """
+        from convcalc.analysis.figures import FIGURES, LAYER_FIGURES
+
         summary = self.summary(input, dtype=dtype, symbolic=tuple(vars) or True)
         source: Any = summary.totals if path is None else summary.layer(path)
-        known = _TOTALS if path is None else _OF_LAYERS
+        known = FIGURES if path is None else LAYER_FIGURES
         if figure not in known:
             raise ConvcalcError(f"no figure {figure!r}; the figures are {', '.join(known)}")
         result: Formula | int | None = getattr(source, figure)
@@ -280,6 +260,7 @@ class Network:
         """
         from convcalc.analysis.fit import fit
 
+        check_batch(batch)
         return fit(self.flow(input, symbolic=True), batch=batch, aux=aux)
 
     def equivariance(self, input: Inputs | None = None, *, symbolic: bool = False) -> Equivariance:
@@ -326,33 +307,9 @@ class Network:
         return f"Network({self.name!r}{variant})"
 
 
-_TOTALS = (
-    "params",
-    "trainable_params",
-    "buffers",
-    "macs",
-    "aux_params",
-    "aux_macs",
-    "weights_bytes",
-    "volumes",
-    "allocated_bytes",
-    "saved_bytes",
-    "gradients_bytes",
-)
-_OF_LAYERS = (
-    "params",
-    "buffers",
-    "macs",
-    "output_bytes",
-    "weights_bytes",
-    "allocated_bytes",
-    "saved_bytes",
-)
-
-
 def _opened(name: str, entries: Sequence[int | str], graph: Graph) -> list[Size]:
     """An input's shape with its spatial sizes open; equal sizes of several inputs stay equal."""
-    letters = _LETTERS.get(len(entries) - 1, ())
+    letters = LETTERS.get(len(entries) - 1, ())
     first = next(iter(graph.inputs.values()))
     names = [entry if isinstance(entry, str) else "" for entry in entries]
     for axis, letter in enumerate(letters, 1):
@@ -496,7 +453,8 @@ def _each(step: Callable[[Any], Any], things: Iterable[Any]) -> list[Any]:
         try:
             done.append(step(thing))
         except DesignError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
+            told = set(map(str, problems))  # both may be one design
+            problems += [problem for problem in error.problems if str(problem) not in told]
     if problems:
         raise DesignError(problems)
     return done

@@ -6,7 +6,7 @@ from convcalc.analysis.explain import derive
 from convcalc.analysis.solve import MAX_SIZE, Variable, solve
 from convcalc.analysis.summary import Summary, summarize
 from convcalc.errors import ConvcalcError, DesignError, LayerError, Problem
-from convcalc.graph import flow
+from convcalc.graph import check_batch, flow
 from convcalc.integers import symbol
 from convcalc.language.single import read_layer
 from convcalc.ops.explanation import axis_names
@@ -108,8 +108,7 @@ def layer(
 
     Raises DesignError where the layer is wrong, or does not accept the input; ConvcalcError.
     """
-    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
-        raise ConvcalcError(f"batch is a whole number of at least 1, not {batch!r}")
+    check_batch(batch)
     shapes = _shapes(input)
     found = read_layer(expression, [*shapes])
     wanted = None if output is None else _sizes(output)
@@ -155,7 +154,12 @@ def _shapes(
 def _sizes(given: Wanted) -> list[int | None]:
     if isinstance(given, int):
         return [given]
-    return [None if size is None or size == UNKNOWN else int(size) for size in given]
+    wanted: list[int | None] = []
+    for size in given:
+        if size is not None and size != UNKNOWN and not isinstance(size, int):
+            raise ConvcalcError(f"{size!r} is no size of an output: whole numbers, or '?' for any")
+        wanted.append(size if isinstance(size, int) else None)
+    return wanted
 
 
 def _aligned(wanted: list[int | None], output: Shape) -> list[int | None]:

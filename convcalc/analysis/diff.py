@@ -7,6 +7,7 @@ then what bears the same name; two aligned blocks that are not equal are compare
 
 from __future__ import annotations
 
+from convcalc.analysis.figures import LAYER_FIGURES
 from convcalc.errors import ConvcalcError
 from convcalc.integers import Formula
 
@@ -24,16 +25,21 @@ if TYPE_CHECKING:
     Pair: TypeAlias = tuple["Piece | None", "Piece | None"]
 
 #: The figures of a layer that are compared.
-FIGURES = (
-    *("params", "buffers", "macs"),
-    *("output_bytes", "weights_bytes", "allocated_bytes", "saved_bytes"),
-)
+FIGURES = LAYER_FIGURES
 _MEMORY = ("allocated_bytes", "saved_bytes")
 #: The totals that are compared, those that both designs have.
 TOTALS = (
-    *("params", "trainable_params", "buffers", "aux_params", "macs", "aux_macs"),
-    *("weights_bytes", "allocated_bytes", "saved_bytes"),
-    *("inference_peak_bytes", "training_peak_bytes"),
+    "params",
+    "trainable_params",
+    "buffers",
+    "aux_params",
+    "macs",
+    "aux_macs",
+    "weights_bytes",
+    "allocated_bytes",
+    "saved_bytes",
+    "inference_peak_bytes",
+    "training_peak_bytes",
 )
 
 # Aligning n with m pieces by dynamic programming takes n·m steps; longer sequences are cut first.

@@ -10,7 +10,7 @@ from convcalc.analysis.summary import summarize
 from convcalc.errors import DesignError, Problem
 from convcalc.graph import flow
 from convcalc.integers import total
-from convcalc.language.figures import MEMORY
+from convcalc.language.figures import MEMORY, total_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,20 +23,6 @@ if TYPE_CHECKING:
     from convcalc.language.figures import Amount, Expected
 
     Kind = Literal["expect", "budget"]
-
-#: A claim's key → the attribute of `Totals` that it is about.
-_TOTALS = {
-    "params": "params",
-    "trainable_params": "trainable_params",
-    "buffers": "buffers",
-    "aux_params": "aux_params",
-    "macs": "macs",
-    "weights": "weights_bytes",
-    "allocated": "allocated_bytes",
-    "saved": "saved_bytes",
-    "inference_peak": "inference_peak_bytes",
-    "training_peak": "training_peak_bytes",
-}
 
 
 class Claimed:
@@ -104,8 +90,8 @@ def compare(
 
     summary: at batch 1 and the design's own input. steps: with those that stand beside a step.
 
-    Raises DesignError for a claim about a figure that is not computed, or that depends on a size
-    which the design leaves open.
+    Raises DesignError for a claim about a figure that depends on a size which the design leaves
+    open.
     """
     claims = [_of_network(summary, claim, "expect") for claim in expect]
     if steps:
@@ -119,20 +105,9 @@ def _of_network(summary: Summary, claim: Expected, kind: Kind) -> Claimed:
         name = claim.output or next(iter(summary.outputs))
         shapes = {**summary.aux_outputs, **summary.outputs}
         return _shape(None, claim.wanted, shapes[name][1:], claim.place)
-    attribute = _TOTALS.get(claim.key)
-    if attribute is None:
-        raise DesignError(
-            [
-                Problem(
-                    f"{claim.key} is a figure that this version of convcalc does not compute",
-                    claim.place,
-                    help=f"the figures are {', '.join(_TOTALS)} and output",
-                )
-            ]
-        )
     if claim.batch != 1 or claim.optimizer != "none":
         summary = _at(summary, claim)
-    computed = getattr(summary.totals, attribute)
+    computed = getattr(summary.totals, total_key(claim.key))
     if computed is None:
         of_training = claim.key == "training_peak"
         reason = summary.no_training_peak if of_training else summary.no_peak

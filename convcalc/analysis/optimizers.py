@@ -7,14 +7,12 @@ loops over single tensors (`foreach=False`) and over lists of them (`foreach=Tru
 from __future__ import annotations
 
 from convcalc.errors import ConvcalcError, closest
+from convcalc.language.figures import OPTIMIZERS
 from convcalc.ops.memory import FLOAT32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-#: The names that `--optimizer` takes. momentum is SGD with momentum.
-OPTIMIZERS = ("none", "sgd", "momentum", "adam", "adamw")
 
 
 def known_optimizer(name: str) -> str:

@@ -637,7 +637,6 @@ class _Parser:
                 return ListExpr([], start, self.ends[self.at - 1])
             first = self.expression()
             if self.accept(")"):
-                # A node of its own, so that what binds it can be told from what is in it.
                 return _parenthesised(first, start, self.ends[self.at - 1])
             if self.texts[self.at] != ",":
                 self.expect(")", "behind this")

@@ -35,7 +35,7 @@ FIGURES = {
 }
 #: What depends on the batch and the optimizer that stand beside it.
 MEMORY = ("allocated", "saved", "inference_peak", "training_peak")
-#: As `convcalc.analysis.optimizers` has them.
+#: What a step of training may be taken by; momentum is SGD with momentum.
 OPTIMIZERS = ("none", "sgd", "momentum", "adam", "adamw")
 #: What memory is claimed at, besides the figures of `expect` and `budget`.
 SETTINGS = ("batch", "optimizer")

@@ -338,7 +338,7 @@ class _Reader:
 
     def definition(self, key: Scalar, value: Node) -> Definition | None:
         signature = self.signature(key)
-        expr = self.value(value, f"{key.text}")
+        expr = self.value(value, key.text)
         if signature is None:
             return None
         name = signature.name
@@ -554,10 +554,7 @@ class _Reader:
             return Body([self.step(node)], node.start, node.end)
         if not node.items:
             self.report(node, f"{what} is empty", "write a step, or Identity for none")
-        steps: list[Step] = []
-        for item in node.items:
-            steps.append(self.step(item))
-        return Body(steps, node.start, node.end)
+        return Body([self.step(item) for item in node.items], node.start, node.end)
 
     def step(self, node: Node) -> Step:
         if isinstance(node, Scalar):
@@ -732,10 +729,7 @@ class _Reader:
                 f"{verb} needs at least two branches",
                 "Identity is the branch that changes nothing",
             )
-        branches = []
-        for item in node.items:
-            branches.append(self.body(item, f"this branch of {verb}"))
-        return branches
+        return [self.body(item, f"this branch of {verb}") for item in node.items]
 
     def residual(
         self, keys: dict[str, tuple[Scalar, Node]], node: Node, start: int, end: int

@@ -41,11 +41,14 @@ if TYPE_CHECKING:
 #: Every layer, by name, in the order of the reference.
 REGISTRY: dict[str, type[Op]] = {}
 
+#: Spatial axes by their number.
 AXES = {
     1: ("length",),
     2: ("height", "width"),
     3: ("depth", "height", "width"),
 }
+#: The letters of their sizes.
+LETTERS = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 
 
 class Tensor:
@@ -435,6 +438,7 @@ def at_least_one(shape: Shape, what: str) -> list[Condition]:
 __all__ = [
     "AXES",
     "GLOBAL",
+    "LETTERS",
     "REGISTRY",
     "Condition",
     "Op",

@@ -15,6 +15,7 @@ import re
 
 from convcalc.integers import Formula, expand, product
 from convcalc.ops.attention import BlockWindow
+from convcalc.ops.base import AXES, LETTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     Value = Size | tuple[Size, ...]
 
 _LETTER = re.compile(r"\{([^{}]*)\}")
-_LETTERS = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
-_NAMES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 #: What letters mean, where a rule is told to people.
 LEGEND = {
@@ -104,7 +103,7 @@ def _number(value: Value, alone: bool) -> str:
 
 def letters(rank: int) -> tuple[str, ...]:
     """The letters of a value's spatial axes."""
-    return _LETTERS.get(rank - 2, ())
+    return LETTERS.get(rank - 2, ())
 
 
 def axis_names(rank: int, layout: Layout) -> tuple[str, ...]:
@@ -113,7 +112,7 @@ def axis_names(rank: int, layout: Layout) -> tuple[str, ...]:
         return ("tokens", "features")
     if rank == 2:
         return ("features",)
-    return ("channels", *_NAMES.get(rank - 2, [f"axis {i}" for i in range(2, rank)]))
+    return ("channels", *AXES.get(rank - 2, [f"axis {i}" for i in range(2, rank)]))
 
 
 def axis_letters(rank: int, layout: Layout) -> tuple[str, ...]:

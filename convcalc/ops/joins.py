@@ -5,7 +5,7 @@ from __future__ import annotations
 from convcalc.errors import LayerError
 from convcalc.integers import Open
 from convcalc.ops.arguments import count
-from convcalc.ops.base import Condition, Op
+from convcalc.ops.base import AXES, Condition, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ def axis_name(axis: int, rank: int) -> str:
     """The name of an axis of a value of so many axes: "channels", "height", …"""
     if axis < 2:
         return ("batch", "channels")[axis]
-    names = {3: ("length",), 4: ("height", "width"), 5: ("depth", "height", "width")}
-    return names[rank][axis - 2] if rank in names else f"axis {axis}"
+    return AXES[rank - 2][axis - 2] if rank - 2 in AXES else f"axis {axis}"
 
 
 def resolve_axis(op: Op, argument: str, rank: int) -> int:
