@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,6 +116,7 @@ def test_symbolic_inputs_of_any_rank() -> None:
         ((3, 0, 8), "no shape of an input"),
         ((3, 8, 2.5), "no shape of an input"),
         ("3x8x8", "no shape of an input"),
+        (32, "32 is no shape of an input"),
         ((3, 8), "takes N×C×H×W"),
         ({"left": (3, 8, 8)}, "no input 'left'"),
         ((3, 2, 2), "must be at least 3, not 2"),
@@ -123,6 +125,27 @@ def test_symbolic_inputs_of_any_rank() -> None:
 def test_wrong_inputs(shape: object, message: str) -> None:
     with pytest.raises(convcalc.DesignError, match=message):
         convcalc.load(TEXT).summary(shape)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("batch", [0, -1, 1.5, True, "8"])
+def test_wrong_batches(batch: Any) -> None:
+    network = convcalc.load("lenet5")
+    for ask in (network.summary, network.fit):
+        with pytest.raises(convcalc.ConvcalcError, match="batch is a whole number of at least 1"):
+            ask(batch=batch)
+
+
+def test_a_storage_larger_than_its_tensor_is_told_as_a_formula() -> None:
+    network = convcalc.load("convcalc: 1\ninput: [3, 8, 8]\nlayers: Unfold(3, stride=3)\n")
+    (layer,) = network.explain(symbolic=True).layers
+    assert layer.rule("output_bytes").note.endswith(" allocated")
+    assert layer.memory.allocated != layer.memory.output
+
+
+def test_a_fault_of_both_designs_is_told_once() -> None:
+    with pytest.raises(convcalc.DesignError) as raised:
+        convcalc.diff("no/such.yaml", "no/such.yaml")
+    assert len(raised.value.problems) == 1
 
 
 def test_errors_hold_their_problems() -> None:

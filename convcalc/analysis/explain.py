@@ -127,8 +127,7 @@ def explain(summary: Summary, path: str | None = None) -> Explained:
             layers = [layer for layer in summary.layers if layer.path.startswith(f"{path}.")]
         if not layers:
             summary.layer(path)  # says what is near
-    memory = Memory(summary.flow, summary.dtype)
-    derivations = [derive(layer, summary, memory) for layer in layers]
+    derivations = [derive(layer, summary, summary.memory) for layer in layers]
     return Explained(summary, path, derivations, [] if path is not None else _totals(summary))
 
 
@@ -176,8 +175,7 @@ def _bytes(layer: Layer, summary: Summary, found: LayerMemory) -> list[Rule]:
             if isinstance(first, int) and first == 0:
                 note += ", by a layer before it already"
             else:
-                told = f"{first:,}" if isinstance(first, int) else str(first)
-                note += f"; {told} of it new, the rest a layer before keeps"
+                note += f"; {_shown(first)} of it new, the rest a layer before keeps"
         form = " + ".join(f"{{{name}}}" for name in parts)
         rules.append(Rule("saved_bytes", form, parts, kept, note))
     return rules
@@ -186,7 +184,11 @@ def _bytes(layer: Layer, summary: Summary, found: LayerMemory) -> list[Rule]:
 def _new(allocated: Size, output: Size) -> str:
     if isinstance(allocated, int) and allocated == 0:
         return "none of it new: a view, or in place"
-    return "" if str(allocated) == str(output) else f"{allocated:,} allocated"
+    return "" if str(allocated) == str(output) else f"{_shown(allocated)} allocated"
+
+
+def _shown(size: Size) -> str:
+    return f"{size:,}" if isinstance(size, int) else str(size)
 
 
 # ---------------------------------------------------------------------------- receptive field

@@ -345,7 +345,10 @@ class Document:
                 help = did_you_mean(name, names) or f"its inputs are {', '.join(names)}"
                 problems.add(Problem(f"the design has no input {name!r}", help=help))
             elif (
-                isinstance(shape, str) or not 1 <= len(shape) <= 4 or not all(map(_is_size, shape))
+                isinstance(shape, str)
+                or not isinstance(shape, Sequence)
+                or not 1 <= len(shape) <= 4
+                or not all(map(_is_size, shape))
             ):
                 help = "whole numbers of at least 1, channels first, without the batch"
                 problems.add(Problem(f"{shape!r} is no shape of an input", help=help))

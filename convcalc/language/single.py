@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from convcalc.errors import DesignError, LayerError, Problem
 from convcalc.graph import GraphBuilder
-from convcalc.language.calls import argument_span, words
+from convcalc.language.calls import argument_span
 from convcalc.language.evaluation import Evaluator, Scope
 from convcalc.language.expressions import Call, Chain, Name, parse
 from convcalc.language.faults import Absorbed, Fault, Problems, Text
 from convcalc.language.values import BUILTINS, OpLayer, kind
-from convcalc.ops.arguments import Argument, Count, Lengths, Scale, Sizes
+from convcalc.ops.arguments import Argument, Count, Lengths, Like, Scale, Sizes
 from convcalc.ops.base import REGISTRY, Op
 
 TYPE_CHECKING = False
@@ -218,9 +218,9 @@ def _read(text: Text, inputs: Sequence[str]) -> SingleLayer:
 
 
 def _alone(raw: str, index: int) -> bool:
-    """Whether a ? is no part of a name or number."""
+    """Whether a ? is no part of a name, a number or a word in quotes."""
     around = raw[index - 1 : index] + raw[index + 1 : index + 2]
-    return not any(c.isalnum() or c in "_?" for c in around)
+    return not any(c.isalnum() or c in "_?'\"" for c in around)
 
 
 def _known() -> str:
@@ -240,7 +240,7 @@ def _bare(text: Text, expr: Expr, cls: type[Op]) -> SingleLayer:
 
 
 def _likes(cls: type[Op]) -> list[str]:
-    return [a.name for a in cls.arguments[:] if a.__class__.__name__ == "Like"]
+    return [a.name for a in cls.arguments if isinstance(a, Like)]
 
 
 def _called(text: Text, expr: Call, cls: type[Op], evaluator: _Evaluator) -> SingleLayer:
@@ -257,4 +257,4 @@ def _called(text: Text, expr: Call, cls: type[Op], evaluator: _Evaluator) -> Sin
     return layer
 
 
-__all__ = ["SingleLayer", "Unknown", "read_layer", "words"]
+__all__ = ["SingleLayer", "Unknown", "read_layer"]
