@@ -367,8 +367,8 @@ class GraphBuilder:
         self._name_paths()
         aux = aux or {}
         if aux:
-            served = self._reached(v.node.index for v in aux.values())
-            main = self._reached(v.node.index for v in outputs.values())
+            served = ancestors(self._nodes, (v.node.index for v in aux.values()))
+            main = ancestors(self._nodes, (v.node.index for v in outputs.values()))
             for index in served - main:
                 self._nodes[index].aux = True
         return Graph(
@@ -380,17 +380,6 @@ class GraphBuilder:
             self._expectations,
             self.root,
         )
-
-    def _reached(self, ends: Iterable[int]) -> set[int]:
-        """All nodes from which one of the given ones can be reached, themselves included."""
-        reached: set[int] = set()
-        todo = list(ends)
-        while todo:
-            index = todo.pop()
-            if index not in reached:
-                reached.add(index)
-                todo += self._nodes[index].inputs
-        return reached
 
     def _name_paths(self) -> None:
         prefixes: dict[Scope, str] = {self.root: ""}
@@ -406,6 +395,18 @@ class GraphBuilder:
         for node in self._nodes:
             owner = node.scope.owner
             node.path = prefix(owner) + owner.segment(node.path, node.ordinal)
+
+
+def ancestors(nodes: Sequence[Node], ends: Iterable[int]) -> set[int]:
+    """Indices of the nodes from which one of the given ones is reached, themselves included."""
+    reached: set[int] = set()
+    todo = list(ends)
+    while todo:
+        index = todo.pop()
+        if index not in reached:
+            reached.add(index)
+            todo += nodes[index].inputs
+    return reached
 
 
 def _layout_error(op: Op, shape: Shape, layout: Layout) -> LayerError:

@@ -28,6 +28,7 @@ from torch import nn
 from convcalc.analysis.coverage import tail
 from convcalc.analysis.inverse import kept
 from convcalc.errors import DesignError
+from convcalc.graph import ancestors
 from convcalc.graph import flow as send
 from convcalc.integers import evaluate
 from convcalc.ops.base import AXES
@@ -96,7 +97,7 @@ class _Trial:
         ends |= {stride.nodes[0].index for axis in self._axes() for stride in axis.strides}
         if fit.features is not None:
             ends.add(fit.features.index)
-        self.needed = _ancestors(graph.nodes, ends)
+        self.needed = ancestors(graph.nodes, ends)
 
     def _axes(self) -> list[Axis]:
         axes = list(self.fit.axes)
@@ -371,17 +372,6 @@ def _asserted(demand: Demand) -> bool:
     return op is not None and op.asserted is not None and demand.condition.kind == "equal"
 
 
-def _ancestors(nodes: Sequence[Node], ends: Iterable[int]) -> set[int]:
-    reached: set[int] = set()
-    todo = list(ends)
-    while todo:
-        index = todo.pop()
-        if index not in reached:
-            reached.add(index)
-            todo += nodes[index].inputs
-    return reached
-
-
 def _beside(axis: Axis, stride: Stride, start: int) -> int | None:
     """The first valid size from `start` on at which a stride does not divide."""
     size = stride.sizes.next_outside(start)
@@ -405,6 +395,3 @@ def _told(axis: Axis, size: int) -> str:
 
 def _point_told(point: Point) -> str:
     return ", ".join(f"{name} = {size}" for name, size in point.items())
-
-
-__all__ = ["verify"]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from convcalc.analysis.equivariance import Equivariance, Shift, equivariance
 from convcalc.errors import ConvcalcError
-from convcalc.graph import Graph, GraphBuilder, Value
+from convcalc.graph import Graph, GraphBuilder, Value, ancestors
 from convcalc.graph import flow as send
 from convcalc.pytorch.capacity import shortage
 from convcalc.pytorch.compare import Comparison
@@ -90,10 +90,7 @@ def _up_to_features(graph: Graph, whole: Equivariance) -> tuple[Graph | None, di
 
     Their paths are other ones; None where no layer follows shifts.
     """
-    needed = {node.index for node in whole.features}
-    for node in reversed(graph.nodes):
-        if node.index in needed:
-            needed.update(node.inputs)
+    needed = ancestors(graph.nodes, (node.index for node in whole.features))
     builder = GraphBuilder(graph.name)
     values: dict[int, Value] = {}
     indices: dict[int, int] = {}

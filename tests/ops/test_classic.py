@@ -16,6 +16,7 @@ from convcalc.ops import REGISTRY
 from convcalc.ops.classic import LENET5
 from convcalc.pytorch.namespace import NN
 from tests.graphs import layer as op
+from tests.ops.cases_attention import TABLE_I
 
 
 def built(op: Any, *shapes: tuple[int, ...]) -> Any:
@@ -32,16 +33,6 @@ def params(layer: Any, *shapes: tuple[int, ...]) -> int:
 
 
 # ---------------------------------------------------------------------------- LeNet-5, 1998
-
-# Table I of the paper, as printed: a row for each map of S2, a column for each map of C3.
-TABLE_I = """
-X...XXX..XXXX.XX
-XX...XXX..XXXX.X
-XXX...XXX..X.XXX
-.XXX..XXXX..X.XX
-..XXX..XXXX.XX.X
-...XXX..XXXX.XXX
-"""
 
 
 def test_the_connection_table_is_the_papers() -> None:
