@@ -7,6 +7,8 @@ product, f(H)·g(W): each way to write the wanted number as a product gives a ch
 
 from __future__ import annotations
 
+from math import isqrt
+
 from convcalc.analysis.fit import Sizes, Undecided
 from convcalc.errors import ConvcalcError
 from convcalc.integers import Formula, UndecidedError, evaluate, expand, substitute, symbols
@@ -223,29 +225,25 @@ def boxes_where(size: Size, value: int) -> list[Box]:
         return []
     if product > MAX_PRODUCT:
         raise UndecidedError(f"{product:,} is too large to be written as products")
-    boxes: list[Box] = [{}]
-    left = [product]
-    for name, part in list(parts.items())[:-1]:
+    divisors = _divisors(product)
+    # What is chosen so far, and the number that the parts to come multiply to.
+    choices: list[tuple[Box, int]] = [({}, product)]
+    last = list(parts)[-1]
+    for name, part in parts.items():
+        known = {divisor: where_equal(part, divisor) for divisor in divisors}
         after: list[tuple[Box, int]] = []
-        for box, rest in zip(boxes, left, strict=True):
-            for divisor in _divisors(rest):
-                solutions = where_equal(part, divisor)
-                if not solutions.empty:
-                    after.append(({**box, name: solutions}, rest // divisor))
+        for box, rest in choices:
+            for divisor in (rest,) if name == last else divisors:
+                if rest % divisor == 0 and not known[divisor].empty:
+                    after.append(({**box, name: known[divisor]}, rest // divisor))
         if len(after) > MAX_BOXES:
             raise UndecidedError(f"there are more than {MAX_BOXES:,} ways to write {product:,}")
-        boxes, left = [box for box, _ in after], [rest for _, rest in after]
-    name, part = list(parts.items())[-1]
-    result = []
-    for box, rest in zip(boxes, left, strict=True):
-        solutions = where_equal(part, rest)
-        if not solutions.empty:
-            result.append({**box, name: solutions})
-    return result
+        choices = after
+    return [box for box, _ in choices]
 
 
 def _divisors(number: int) -> list[int]:
-    small = [d for d in range(1, min(number, 10**6) + 1) if d * d <= number and number % d == 0]
+    small = [d for d in range(1, isqrt(number) + 1) if number % d == 0]
     return sorted({*small, *(number // d for d in small)})
 
 

@@ -457,9 +457,7 @@ class Pass:
             return first
         strides = first.strides
         shape = second.shape if first.shape is None else first.shape
-        if (
-            shape is not None
-        ):  # a view: the sum is dense, in the order of the first, then the second
+        if shape is not None:  # a view: the sum is dense, in the first's order, then the second's
             strides = lay.pointwise(shape, [(shape, first.strides), (shape, second.strides)])
         self._grow(size)
         self._release(first)

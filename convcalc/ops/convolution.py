@@ -74,9 +74,8 @@ def convolved(tape: Tape, x: Stored, storage: Size | None = None) -> Stored:
     """
     strides = tape.suggested(x, tape.output)
     if len(tape.output) == 5 and tape.width == 8 and not tape.cuda:
-        strides = (
-            None  # not by oneDNN: aten/src/ATen/native/ConvUtils.h, mkldnn_conv_use_channels_last
-        )
+        # Not by oneDNN: aten/src/ATen/native/ConvUtils.h, mkldnn_conv_use_channels_last.
+        strides = None
     weight, *bias = tape.weights
     if strides is not None:  # then the weight's gradient has its channels last, too
         last = lay.channels_last(weight.shape)

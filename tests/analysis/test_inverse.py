@@ -119,6 +119,18 @@ def test_sizes_that_keep_the_weights(text):
     assert sum((11 in b["W"]) and (14 in b["H"]) for b in kept.boxes) == 1
 
 
+def test_three_sizes_that_keep_a_product():
+    fit = convcalc.fit("convcalc: 1\ninput: [1, 6, 5, 4]\nlayers: Flatten -> Linear(2)\n")
+    found = [tuple(box[name].smallest() for name in "DHW") for box in fit.kept().boxes]
+    ways = [
+        (d, h, 120 // (d * h)) for d in range(1, 121) for h in range(1, 121) if 120 % (d * h) == 0
+    ]
+    assert sorted(found) == ways
+    assert all(
+        box[name].largest() == box[name].smallest() for box in fit.kept().boxes for name in "DHW"
+    )
+
+
 def test_known_weights():
     vgg = convcalc.fit("vgg16").kept()
     assert [(p.path, p.tensor, p.value) for p in vgg.pinned] == [("FC[0].Linear", "weight", 25_088)]
