@@ -186,6 +186,8 @@ class Memory:
         self._saved_in_general: Size = 0
         self._training: Pass | None = None
         self._trained: Run | None = None
+        # What layers do in evaluation, by their facts and the strides of what flows in.
+        self._still: dict[tuple[Facts | None, tuple[Strides, ...]], Trace] = {}
         self._gradients: list[Size] | None = None
         self._after_forward = 0
         self._inference: Course | None = None
@@ -195,56 +197,84 @@ class Memory:
 
     # ------------------------------------------------------------------ what each layer does
 
-    def _ran(self, training: bool) -> Run:
-        """The layers that run in a pass, in order, each with what it does to memory."""
-        graph, facts, shapes = self.flow.graph, self.flow.facts, self.flow.shapes
-        width, frozen = self._width, self.frozen
-        inputs = [product(shape) * width for shape in self.flow.inputs.values()]
-        run = Run(inputs, len(shapes))
+    def _run(self) -> Run:
+        """A pass that has yet to begin."""
+        inputs = [product(shape) * self._width for shape in self.flow.inputs.values()]
+        return Run(inputs, len(self.flow.shapes))
+
+    def _in_training(self) -> Run:
+        """The layers that run in training, in order, each with what it does to memory."""
+        facts, shapes, frozen = self.flow.facts, self.flow.shapes, self.frozen
+        run = self._run()
         known: dict[Any, Trace] = {}
-        # Of each value its strides, and whether it needs a gradient.
-        flowing: list[tuple[Strides, bool]] = [(None, self._input_needs)] * len(shapes)
+        strides: list[Strides] = [None] * len(shapes)  # of each value
+        needs = [self._input_needs] * len(shapes)  # a gradient: a layer's own comes as it runs
         roots: dict[int, Size] = {}  # of views: bytes of what they are views of
-        for node in graph.layers:
-            if node.aux and not training:
-                continue
-            index = node.index
-            into = tuple([flowing[i] for i in node.inputs])
+        for node in self.flow.graph.layers:
+            index, inputs = node.index, node.inputs
+            trains = index not in frozen
+            lie = tuple([strides[i] for i in inputs])
+            need = tuple([needs[i] for i in inputs])
             overwritten: tuple[Size | None, ...] = ()
-            if training and roots and getattr(node.op, "inplace", False):
-                overwritten = tuple([roots.get(i) for i in node.inputs])
-            key = (facts[index], training and index not in frozen, into, overwritten)
+            if roots and getattr(node.op, "inplace", False):
+                overwritten = tuple([roots.get(i) for i in inputs])
+            key = (facts[index], trains, lie, need, overwritten)
             trace = known.get(key)
             if trace is None:
-                trace = known[key] = self._trace(node, training, *key[1:])
-            flowing[index] = trace.flowing
+                trace = self._trace(node, lie, need, trains=trains, overwritten=overwritten)
+                known[key] = trace
+                if trace.alike:
+                    self._still[facts[index], lie] = trace
+            strides[index] = trace.strides
+            needs[index] = trace.needs
             if trace.root is not None:
                 roots[index] = trace.root[1]
             elif trace.same >= 0:
-                of = node.inputs[trace.same]
+                of = inputs[trace.same]
                 if of in roots:
                     roots[index] = roots[of]
             elif trace.view >= 0:
-                of = node.inputs[trace.view]
-                roots[index] = roots[of] if of in roots else product(shapes[of]) * width
+                of = inputs[trace.view]
+                roots[index] = roots[of] if of in roots else product(shapes[of]) * self._width
+            run.add(node, trace)
+        return run
+
+    def _in_evaluation(self) -> Run:
+        """Those that run in evaluation. No gradient flows."""
+        facts, known = self.flow.facts, self._still
+        run = self._run()
+        strides: list[Strides] = [None] * len(facts)
+        for node in self.flow.graph.layers:
+            if node.aux:
+                continue
+            index = node.index
+            lie = tuple([strides[i] for i in node.inputs])
+            key = (facts[index], lie)
+            trace = known.get(key)
+            if trace is None:
+                need = (False,) * len(lie)
+                trace = known[key] = self._trace(node, lie, need, trains=False, training=False)
+            strides[index] = trace.strides
             run.add(node, trace)
         return run
 
     def _trace(
         self,
         node: Node,
-        training: bool,
+        strides: Sequence[Strides],
+        needs: Sequence[bool],
+        *,
         trains: bool,
-        flowing: tuple[tuple[Strides, bool], ...],
-        overwritten: tuple[Size | None, ...],
+        training: bool = True,
+        overwritten: Sequence[Size | None] = (),
     ) -> Trace:
         facts = self.flow.facts[node.index]
         assert facts is not None
         assert node.op is not None
-        shapes = self.flow.shapes
+        shapes = [self.flow.shapes[i] for i in node.inputs]
         tape = Tape(
-            shapes[node.index],
-            [(shapes[i], *how) for i, how in zip(node.inputs, flowing, strict=True)],
+            facts.output,
+            list(zip(shapes, strides, needs, strict=True)),
             facts.weights,
             trains=trains,
             training=training,
@@ -259,7 +289,7 @@ class Memory:
     def _forward(self) -> Run:
         """The layers in training."""
         if self._trained is None:
-            self._trained = self._ran(True)
+            self._trained = self._in_training()
         return self._trained
 
     # ------------------------------------------------------------------ sums
@@ -469,7 +499,7 @@ class Memory:
         """
         if self._inference is None:
             outputs = list(self.flow.graph.outputs.values())
-            self._inference = Course(self._pass(self._ran(False), outputs, learns=False).turns)
+            self._inference = Course(self._pass(self._in_evaluation(), outputs, learns=False).turns)
         return self._inference
 
     def training(

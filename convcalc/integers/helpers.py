@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from .formulas import MAX, MIN, Formula, _operand, extreme, sum_formulas
 
 TYPE_CHECKING = False
@@ -66,10 +68,7 @@ def _chosen(sizes: tuple[Size, ...], kind: int) -> Size:
 
 def product(sizes: Iterable[Size]) -> Size:
     """The product of the sizes; 1 for none."""
-    result: Size = 1
-    for size in sizes:
-        result = result * size
-    return result
+    return prod(sizes)
 
 
 def total(sizes: Iterable[Size]) -> Size:

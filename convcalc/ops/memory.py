@@ -177,7 +177,8 @@ class Trace:
     (their bytes). Targets of gradients likewise: first its inputs, then its nodes.
 
     peak: the most bytes that live at once, above what lives before. out: the output's storage.
-    output: its bytes. node: its target. flowing: its strides, and whether it needs a gradient.
+    output, strides, node: its bytes, strides and target. needs: a gradient must reach it.
+    alike: the layer does the same in evaluation, where nothing is kept.
     kept: storages that backward needs, each once. names: what these are. nodes: in the order of
     creation; after one with several outputs a None for each of these.
 
@@ -189,9 +190,10 @@ class Trace:
     """
 
     __slots__ = (
-        "flowing",
+        "alike",
         "kept",
         "names",
+        "needs",
         "new",
         "node",
         "nodes",
@@ -203,13 +205,14 @@ class Trace:
         "root",
         "roots",
         "same",
+        "strides",
         "view",
     )
 
     def __init__(
         self,
         peak: Bytes,
-        new: tuple[Bytes, ...],
+        new: Iterable[Bytes],
         out: Stored,
         output: Size,
         nodes: Iterable[Kernel | None],
@@ -217,17 +220,18 @@ class Trace:
         names: Iterable[str],
     ) -> None:
         self.peak = peak
-        self.new = new
+        self.new = tuple(new)
         self.out = out.store
         self.output = output
         self.node = out.node
-        self.flowing = (out.strides, out.needs)
+        self.strides = out.strides
+        self.needs = out.needs
         self.nodes = tuple(nodes)
         self.kept = tuple(kept)
         self.names = tuple(names)
         self.same = self.view = -1
         self.root: tuple[int, Bytes] | None = None
-        self.overwrites = False
+        self.alike = self.overwrites = False
         self.roots: tuple[int, ...] = ()
         self.rewrites = NOBODY
 
@@ -306,13 +310,14 @@ class Tape:
         """A new tensor that no gradient reaches: indices, statistics, noise."""
         width = self.width if width is None else width
         size = product(shape) * width if storage is None else storage
+        store = self._given + len(self._sizes)
         self._sizes.append(size)
         self._names.append(name)
         if self._exact:
-            self._live = self._live + size
-            if self._live > self._peak:
-                self._peak = self._live
-        return Stored(shape, self._given + len(self._sizes) - 1, width, strides)
+            live = self._live = self._live + size
+            if live > self._peak:
+                self._peak = live
+        return Stored(shape, store, width, strides)
 
     def drop(self, *values: Stored, unless: Stored | None = None) -> None:
         """The storages of these go now, as a variable's does that is overwritten.
@@ -327,11 +332,10 @@ class Tape:
 
     def finish(self, out: Stored) -> Trace:
         """The trace of a layer with that output."""
-        given, kept = self._given, self._kept
+        given, sizes, kept = self._given, self._sizes, self._kept
         names = ["output" if s == out.store else self._name(s) for s in kept]
-        made = range(given, given + len(self._sizes))
-        lasting = [store for store in made if store in kept or store == out.store]
-        if len(lasting) < len(made):  # the others are gone, and numbers close up
+        lasting = [s for s in range(given, given + len(sizes)) if s in kept or s == out.store]
+        if len(lasting) < len(sizes):  # the others are gone, and numbers close up
             renamed = {store: given + place for place, store in enumerate(lasting)}
             renamed.update((store, store) for store in range(given))
             for node in self._nodes:
@@ -339,25 +343,22 @@ class Tape:
                     node.saved = tuple([renamed[store] for store in node.saved])
             out.store = renamed[out.store]
             kept = {renamed[store]: None for store in kept}
-        trace = Trace(
-            self._peak,
-            tuple([self._sizes[store - given] for store in lasting]),
-            out,
-            product(self.output) * self.width,
-            self._nodes,
-            kept,
-            names,
-        )
+        new = [sizes[store - given] for store in lasting]
+        output = product(self.output) * self.width
+        trace = Trace(self._peak, new, out, output, self._nodes, kept, names)
+        # In training it makes its output alone: there is nothing that it could do without.
+        trace.alike = self._exact and (not sizes or (len(sizes) == 1 and out.store == given))
         trace.roots = tuple(self._roots)
         trace.rewrites = self._rewrites
-        trace.overwrites = out.same is not None
+        root, same = out.root, out.same
+        trace.overwrites = same is not None
         for number, value in enumerate(self.inputs):
-            if value is out or value is out.same:
+            if value is out or value is same:
                 trace.same = number
-            elif out.root is not None and (value is out.root or value.root is out.root):
+            elif root is not None and (value is root or value.root is root):
                 trace.view = number
-        if trace.same < 0 and trace.view < 0 and out.root is not None:
-            trace.root = (out.root.node, out.root.bytes)
+        if root is not None and trace.same < 0 and trace.view < 0:
+            trace.root = (root.node, root.bytes)
         return trace
 
     def _name(self, store: int) -> str:
@@ -473,47 +474,52 @@ class Tape:
         ports: int = 0,
     ) -> int:
         """Add the node of the autograd graph, where a gradient is needed; the output's target."""
+        exact = self._exact
         plan: list[Step] = []
         taken: Size = 0
         formulas: list[Formula] = []
         for number, edge in enumerate(edges):
-            if edge.node == NOBODY:
+            target = edge.node
+            if target == NOBODY:
                 continue
             made = NEW if makes is None else makes[number]
+            size = edge.bytes if exact else 0
             if isinstance(made, View):
-                plan.append((VIEW, edge.node, edge.bytes, made))
+                plan.append((VIEW, target, size, made))
                 continue
             if isinstance(made, Block):
-                plan.append((BLOCK, edge.node, edge.bytes, made.bytes))
+                plan.append((BLOCK, target, size, made.bytes))
                 formulas.append((number, made.bytes, ()))
                 continue
-            factor = None
-            if isinstance(made, Times):
-                factor, made = made.factor, FULL
-            # What comes in the output's shape and dtype is summed, and turned into the edge's.
+            full = size
             stages: list[Size] = []
-            if made != NEW and not lay.same(edge.shape, out.shape):
-                stages.append(product(edge.shape) * out.width)
-            if made != NEW and edge.width != out.width:
-                stages.append(edge.bytes)
-            if made == SAME and not stages:
-                plan.append((SAME, edge.node, edge.bytes, None))
-                continue
-            own = None
-            if edge.strides is not None and not contiguous:
-                own = edge.strides if lay.is_dense(edge.shape, edge.strides) else None
-            if factor is None or stages:
-                if edge.node <= FIRST_PARAMETER and own is None and self._exact:
-                    taken = taken + edge.bytes
-                else:
-                    plan.append((NEW, edge.node, edge.bytes, own))
-            else:
-                lies = (edge.shape, factor.shape, factor.strides)
-                plan.append((TIMES, edge.node, edge.bytes, lies))
-            full: Size = edge.bytes if made == NEW else 0
-            if made == FULL:
-                full = product(out.shape) * out.width
+            factor = None
+            if made != NEW:
+                if isinstance(made, Times):
+                    factor, made = made.factor, FULL
+                # What comes in the output's shape and dtype is summed, and turned into the edge's.
+                if not lay.same(edge.shape, out.shape):
+                    stages.append(product(edge.shape) * out.width if exact else 0)
+                if edge.width != out.width:
+                    stages.append(size)
+                if made == SAME and not stages:
+                    plan.append((SAME, target, size, None))
+                    continue
+                full = out.bytes if made == FULL and exact else 0
             formulas.append((number, full, stages))
+            own = None
+            if (
+                edge.strides is not None
+                and not contiguous
+                and lay.is_dense(edge.shape, edge.strides)
+            ):
+                own = edge.strides
+            if factor is not None and not stages:
+                plan.append((TIMES, target, size, (edge.shape, factor.shape, factor.strides)))
+            elif target <= FIRST_PARAMETER and own is None:
+                taken = taken + size
+            else:
+                plan.append((NEW, target, size, own))
         if not plan and not formulas:
             return NOBODY
         saved = []
@@ -522,8 +528,8 @@ class Tape:
             if store != WEIGHTS:
                 self._kept[store] = None
                 saved.append(store)
-        peak = _worst(formulas, scratch, first, extra) if self._exact else 0
-        copied = product(out.shape) * out.width if copies else 0
+        peak = _worst(formulas, scratch, first, extra) if exact else 0
+        copied = out.bytes if copies and exact else 0
         self._nodes.append(
             Kernel(plan, peak, saved, taken=taken, copies=copied, wants=out.strides, ports=ports)
         )
@@ -651,9 +657,12 @@ class Tape:
     def permute(self, x: Stored, order: Sequence[int]) -> Stored:
         """The axes in another order: a view."""
         shape = tuple([x.shape[axis] for axis in order])
-        inverse = sorted(range(len(order)), key=order.__getitem__)
-        back = View(x.shape, lambda strides: (True, lay.permuted(shape, strides, inverse)))
-        return self.view(x, shape, lay.permuted(x.shape, x.strides, order), back)
+
+        def back(strides: Strides) -> tuple[bool, Strides]:
+            inverse = sorted(range(len(order)), key=order.__getitem__)
+            return True, lay.permuted(shape, strides, inverse)
+
+        return self.view(x, shape, lay.permuted(x.shape, x.strides, order), View(x.shape, back))
 
     def narrow(self, x: Stored, axis: int, length: Size) -> Stored:
         """Some rows of an axis: a view. Its gradient comes back in x's size, zeros around it."""
@@ -810,6 +819,10 @@ def _worst(
     """The most bytes at once while a node computes its gradients, then sums them."""
     live: Size = 0
     peak: Size = extra
+    if scratch is None and not any(stages for _, _, stages in formulas):
+        for _, full, _ in formulas:
+            peak = peak + full
+        return peak
     for number, full, _ in sorted(formulas, key=lambda f: f[0] != first):
         live = live + full
         own = full * scratch[number] if scratch is not None else 0
