@@ -207,26 +207,24 @@ class Memory:
         facts, shapes, frozen = self.flow.facts, self.flow.shapes, self.frozen
         run = self._run()
         known: dict[Any, Trace] = {}
-        strides: list[Strides] = [None] * len(shapes)  # of each value
-        needs = [self._input_needs] * len(shapes)  # a gradient: a layer's own comes as it runs
+        # Of each value its strides, and whether it needs a gradient; a layer's come as it runs.
+        flowing: list[tuple[Strides, bool]] = [(None, self._input_needs)] * len(shapes)
         roots: dict[int, Size] = {}  # of views: bytes of what they are views of
         for node in self.flow.graph.layers:
             index, inputs = node.index, node.inputs
             trains = index not in frozen
-            lie = tuple([strides[i] for i in inputs])
-            need = tuple([needs[i] for i in inputs])
+            into = tuple([flowing[i] for i in inputs])
             overwritten: tuple[Size | None, ...] = ()
             if roots and getattr(node.op, "inplace", False):
                 overwritten = tuple([roots.get(i) for i in inputs])
-            key = (facts[index], trains, lie, need, overwritten)
+            key = (facts[index], trains, into, overwritten)
             trace = known.get(key)
             if trace is None:
-                trace = self._trace(node, lie, need, trains=trains, overwritten=overwritten)
+                trace = self._trace(node, into, trains=trains, overwritten=overwritten)
                 known[key] = trace
                 if trace.alike:
-                    self._still[facts[index], lie] = trace
-            strides[index] = trace.strides
-            needs[index] = trace.needs
+                    self._still[facts[index], tuple([lie for lie, _ in into])] = trace
+            flowing[index] = trace.flowing
             if trace.root is not None:
                 roots[index] = trace.root[1]
             elif trace.same >= 0:
@@ -252,8 +250,8 @@ class Memory:
             key = (facts[index], lie)
             trace = known.get(key)
             if trace is None:
-                need = (False,) * len(lie)
-                trace = known[key] = self._trace(node, lie, need, trains=False, training=False)
+                into = [(strides, False) for strides in lie]
+                trace = known[key] = self._trace(node, into, trains=False, training=False)
             strides[index] = trace.strides
             run.add(node, trace)
         return run
@@ -261,8 +259,7 @@ class Memory:
     def _trace(
         self,
         node: Node,
-        strides: Sequence[Strides],
-        needs: Sequence[bool],
+        into: Sequence[tuple[Strides, bool]],
         *,
         trains: bool,
         training: bool = True,
@@ -271,10 +268,10 @@ class Memory:
         facts = self.flow.facts[node.index]
         assert facts is not None
         assert node.op is not None
-        shapes = [self.flow.shapes[i] for i in node.inputs]
+        shapes = self.flow.shapes
         tape = Tape(
             facts.output,
-            list(zip(shapes, strides, needs, strict=True)),
+            [(shapes[i], *how) for i, how in zip(node.inputs, into, strict=True)],
             facts.weights,
             trains=trains,
             training=training,

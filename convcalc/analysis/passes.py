@@ -131,11 +131,6 @@ class Turns:
         self.afters: list[int] = []
         self.back = 0
 
-    def add(self, node: Node | None, peak: int, after: int) -> None:
-        self.nodes.append(node)
-        self.peaks.append(peak)
-        self.afters.append(after)
-
     def phase(self, at: int) -> Phase:
         return "forward" if at < self.back else "backward"
 
@@ -169,37 +164,35 @@ class Targets:
             self._renew(tensor)
         return self._targets[tensor]
 
-    def of(self, node: Node, trace: Trace) -> list[int]:
-        """Those of what flows into a layer, and of the roots that it asks for."""
+    def through(self, node: Node, trace: Trace) -> list[int]:
+        """Those of what flows into a layer, and of the roots that it asks for; its own are next."""
+        index, inputs = node.index, node.inputs
+        tensors, targets = self._tensors, self._targets
         if self._stale:
-            flows = [self.now(i) for i in node.inputs]
+            flows = [self.now(i) for i in inputs]
         else:
-            tensors, targets = self._tensors, self._targets
-            flows = [targets[tensors[i]] for i in node.inputs]
+            flows = [targets[tensors[i]] for i in inputs]
         for number in trace.roots:
-            flows.append(self._targets[self._roots[self._tensors[node.inputs[number]]]])
-        return flows
-
-    def add(self, node: Node, trace: Trace, flows: Sequence[int], shift: int) -> None:
-        """The value that a layer gives."""
-        index, target = node.index, trace.node
+            flows.append(targets[self._roots[tensors[inputs[number]]]])
+        target, shift = trace.node, len(self._tape) - len(flows)
         if target != NOBODY:
             target = flows[target] if target < len(flows) else target + shift
         if trace.same >= 0:
-            tensor = self._tensors[index] = self._tensors[node.inputs[trace.same]]
+            tensor = tensors[index] = tensors[inputs[trace.same]]
             if trace.overwrites and target != NOBODY:
-                self._targets[tensor] = target
+                targets[tensor] = target
                 self._overwritten(tensor, trace, shift)
-            return
-        self._targets[index] = target
+            return flows
+        targets[index] = target
         if trace.view >= 0:
-            tensor = self._tensors[node.inputs[trace.view]]
+            tensor = tensors[inputs[trace.view]]
             self._roots[index] = self._roots.get(tensor, tensor)
         elif trace.root is not None:
             root, size = trace.root
-            inner = self._roots[index] = index + len(self._tensors)
-            self._targets[inner] = NOBODY if root == NOBODY else root + shift
+            inner = self._roots[index] = index + len(tensors)
+            targets[inner] = NOBODY if root == NOBODY else root + shift
             self._bytes[inner] = size
+        return flows
 
     def _overwritten(self, tensor: int, trace: Trace, shift: int) -> None:
         root = self._roots.get(tensor, tensor)
@@ -302,15 +295,16 @@ class Pass:
         live = sum(sizes[:inputs])
         targets = Targets(len(lies), self._tape, self._size)
         ends = DeadEnds(dead)
-        tape, turns = self._tape, self.turns
-        turns.add(None, live, live)
+        tape = self._tape
+        peaks, afters = [live], [live]
         for node, trace, held in self._run.steps:
-            index, top = node.index, live + trace.peak
+            index = node.index
+            peaks.append(live + trace.peak)
             for size in trace.new:
                 live += size
             uses[held[trace.out]] += 1
             if learns:
-                flows = targets.of(node, trace)
+                flows = targets.through(node, trace)
                 first = len(tape)
                 shift = first - len(flows)
                 for kernel in trace.nodes:
@@ -321,7 +315,6 @@ class Pass:
                     for storage in kept:
                         uses[storage] += 1
                     tape.append((kernel, flows, shift, kept, node))
-                targets.add(node, trace, flows, shift)
                 if index in dead:
                     ends.add(node, tape[first:])
             for gone in (*node.inputs, index):
@@ -335,7 +328,10 @@ class Pass:
                     uses[storage] -= 1
                     if not uses[storage]:
                         live -= sizes[storage]
-            turns.add(node, top, live)
+            afters.append(live)
+        turns = self.turns
+        turns.nodes = [None, *[node for node, _, _ in self._run.steps]]
+        turns.peaks, turns.afters = peaks, afters
         turns.back = len(turns.nodes)
         self.live = live
         if learns:
@@ -358,8 +354,11 @@ class Pass:
                 self._result = self._node(flows, plan)
         top = self.live + (width if single else 3 * width)
         self.live += width
-        self.turns.add(None, top, self.live)
-        self.turns.back += 1
+        turns = self.turns
+        turns.nodes.append(None)
+        turns.peaks.append(top)
+        turns.afters.append(self.live)
+        turns.back += 1
 
     def _node(self, flows: list[int], plan: list[Step]) -> int:
         if all(target == NOBODY for target in flows):
@@ -371,7 +370,8 @@ class Pass:
         """From the loss to the parameters; nothing where none of them trains."""
         if self._result == NOBODY:
             return
-        tape, turns = self._tape, self.turns
+        tape = self._tape
+        peaks, afters = self.turns.peaks, self.turns.afters
         incoming: list[Gradient | None] = [None] * len(tape)
         self.live += self._width
         root = Gradient(self._width, None)
@@ -381,17 +381,24 @@ class Pass:
             entry = tape[number]
             if entry is None:  # one of several outputs: the kernel comes later, and takes it
                 continue
+            first = incoming[number]
+            incoming[number] = None
+            arrived = [] if first is None else [first]
             ports = entry[0].ports
-            arrived = [g for g in incoming[number : number + ports + 1] if g is not None]
-            incoming[number : number + ports + 1] = [None] * (ports + 1)
+            if ports:
+                more = slice(number + 1, number + 1 + ports)
+                arrived += [gradient for gradient in incoming[more] if gradient is not None]
+                incoming[more] = [None] * ports
             self._top = self.live
             if arrived:
                 self._pass_on(entry, arrived, incoming)
             else:
                 self._forget(entry[3])
-            turns.add(entry[4], self._top, self.live)
+            peaks.append(self._top)
+            afters.append(self.live)
         self._release(root)
-        turns.afters[-1] = self.live
+        afters[-1] = self.live
+        self.turns.nodes += [entry[4] for entry in reversed(tape) if entry is not None]
 
     def _pass_on(
         self, entry: Entry, arrived: list[Gradient], incoming: list[Gradient | None]
@@ -399,42 +406,46 @@ class Pass:
         """One node: make its gradients, let go of what it had, pass the gradients on."""
         kernel, flows, shift, kept, _ = entry
         first = arrived[0]
-        top = self.live + kernel.peak
-        if kernel.copies and first.strides != kernel.wants:
+        strides = first.strides
+        live = self.live
+        top = live + kernel.peak
+        if kernel.copies and strides != kernel.wants:
             top += kernel.copies
-        live = self.live + kernel.taken
-        self.gradients += kernel.taken
+        if kernel.taken:
+            live += kernel.taken
+            self.gradients += kernel.taken
         made = []
         for kind, target, size, how in kernel.plan:
             if kind == NEW:
                 gradient = Gradient(size, how)
                 live += size
-            elif kind == SAME:
-                gradient = first
-                gradient.uses += 1
             elif kind == VIEW:
-                views, strides = how.of(first.strides)
+                views, lie = how.of(strides)
                 if views:
-                    gradient = first.view(how.shape, strides)
+                    gradient = first.view(how.shape, lie)
                 else:
                     gradient = Gradient(size, None)
                     live += size
+            elif kind == SAME:
+                gradient = first
+                gradient.uses += 1
             elif kind == TIMES:
-                strides = first.strides
+                lie = None
                 if strides is not None:  # its order leads; where it is stretched, the other's
                     shape, other, order = how
-                    strides = lay.pointwise(shape, [(shape, strides), (other, order)])
-                gradient = Gradient(size, strides)
+                    lie = lay.pointwise(shape, [(shape, strides), (other, order)])
+                gradient = Gradient(size, lie)
                 live += size
             else:  # BLOCK, PLACED
                 gradient = Gradient(how, None, part=kind == PLACED)
                 live += how
             made.append((target, size, gradient))
         self.live = live
-        self._top = max(top, live)
+        self._top = top if top > live else live
         for gradient in arrived:
             self._release(gradient)
-        self._forget(kept)
+        if kept:
+            self._forget(kept)
         parameters = []
         for target, size, gradient in made:
             if target < 0:

@@ -79,9 +79,10 @@ class View:
     """A gradient that is a view of the incoming one, or a copy where no view will do.
 
     strides_of: strides of the incoming gradient → (whether a view will do, the view's strides).
+    usual: that of a contiguous one, where it is known.
     """
 
-    __slots__ = ("_strides_of", "_usual", "shape")
+    __slots__ = ("_known", "_strides_of", "shape")
 
     def __init__(
         self,
@@ -91,16 +92,16 @@ class View:
     ) -> None:
         self.shape = shape
         self._strides_of = strides_of
-        # What holds where the incoming gradient is contiguous, as nearly always.
-        self._usual = usual
+        self._known: dict[Strides, tuple[bool, Strides]] = {}
+        if usual is not None:
+            self._known[None] = usual
 
     def of(self, strides: Strides) -> tuple[bool, Strides]:
         """Of an incoming gradient with these strides: whether a view will do, and its strides."""
-        if strides is not None:
-            return self._strides_of(strides)
-        if self._usual is None:
-            self._usual = self._strides_of(None)
-        return self._usual
+        known = self._known.get(strides)
+        if known is None:
+            known = self._known[strides] = self._strides_of(strides)
+        return known
 
 
 class Stored:
@@ -177,7 +178,8 @@ class Trace:
     (their bytes). Targets of gradients likewise: first its inputs, then its nodes.
 
     peak: the most bytes that live at once, above what lives before. out: the output's storage.
-    output, strides, node: its bytes, strides and target. needs: a gradient must reach it.
+    output, strides, node: its bytes, strides and target. flowing: its strides, and whether
+    a gradient must reach it.
     alike: the layer does the same in evaluation, where nothing is kept.
     kept: storages that backward needs, each once. names: what these are. nodes: in the order of
     creation; after one with several outputs a None for each of these.
@@ -191,9 +193,9 @@ class Trace:
 
     __slots__ = (
         "alike",
+        "flowing",
         "kept",
         "names",
-        "needs",
         "new",
         "node",
         "nodes",
@@ -225,7 +227,7 @@ class Trace:
         self.output = output
         self.node = out.node
         self.strides = out.strides
-        self.needs = out.needs
+        self.flowing = (out.strides, out.needs)
         self.nodes = tuple(nodes)
         self.kept = tuple(kept)
         self.names = tuple(names)

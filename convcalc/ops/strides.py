@@ -33,6 +33,14 @@ def number(size: Size) -> int:
     return 1 << 20  # arrays of sizes: all of them large
 
 
+def numbers(sizes: Sequence[Size]) -> Sequence[int]:
+    """The numbers of several sizes; ints as they are."""
+    for size in sizes:
+        if type(size) is not int:
+            return [number(size) for size in sizes]
+    return sizes  # type: ignore[return-value]  # all of them are ints
+
+
 def contiguous(shape: Shape) -> tuple[Size, ...]:
     """The strides of a contiguous tensor."""
     strides: list[Size] = []
@@ -48,13 +56,13 @@ def simplest(shape: Shape, strides: Sequence[Size]) -> Strides:
     """None where these strides are contiguous; axes of size 1 do not count, unless stretched."""
     if 0 in strides:
         return tuple(strides)
+    lengths, steps = numbers(shape), numbers(strides)
     step = 1
-    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
-        length = number(size)
-        if length != 1:
-            if number(stride) != step:
+    for axis in range(len(lengths) - 1, -1, -1):
+        if lengths[axis] != 1:
+            if steps[axis] != step:
                 return tuple(strides)
-            step *= length
+            step *= lengths[axis]
     return None
 
 
@@ -66,8 +74,8 @@ def is_dense(shape: Shape, strides: Strides) -> bool:
     if strides is None:
         return True
     step = 1
-    axes = ((number(n), number(s)) for n, s in zip(shape, strides, strict=True))
-    for stride, length in sorted((s, n) for n, s in axes if n != 1):
+    axes = zip(numbers(strides), numbers(shape), strict=True)
+    for stride, length in sorted([axis for axis in axes if axis[1] != 1]):
         if stride != step:
             return False
         step *= length
@@ -81,29 +89,26 @@ def reshaped(shape: Shape, strides: Strides, wanted: Shape) -> tuple[bool, Strid
     """
     if strides is None:
         return True, None
-    sizes = [number(s) for s in shape]
-    steps = [number(s) for s in strides]
+    sizes, steps, lengths = numbers(shape), numbers(strides), numbers(wanted)
     # From the last axis on: stretches of axes that lie one after another, each cut into new axes.
     result: list[Size] = [0] * len(wanted)
     at = len(wanted) - 1
-    base = strides[-1] if strides else 1
+    last = len(shape) - 1  # the axis at which the stretch ends
     stretch = taken = 1
-    for axis in range(len(shape) - 1, -1, -1):
+    for axis in range(last, -1, -1):
         stretch *= sizes[axis]
-        ends = axis == 0 or (sizes[axis - 1] != 1 and steps[axis - 1] != stretch * number(base))
-        if not ends:
+        if axis > 0 and (sizes[axis - 1] == 1 or steps[axis - 1] == stretch * steps[last]):
             continue
-        step = base
-        while at >= 0 and (taken < stretch or number(wanted[at]) == 1):
+        step = strides[last]
+        while at >= 0 and (taken < stretch or lengths[at] == 1):
             result[at] = step
             step = step * wanted[at]
-            taken *= number(wanted[at])
+            taken *= lengths[at]
             at -= 1
         if taken != stretch:
             return False, None
-        if axis > 0:
-            base = strides[axis - 1]
-            stretch = taken = 1
+        last = axis - 1
+        stretch = taken = 1
     if at != -1:
         return False, None
     return True, simplest(wanted, result)
@@ -126,15 +131,18 @@ def pointwise(shape: Shape, operands: Sequence[tuple[Shape, Strides]]) -> Stride
     The axes are sorted by the operands' strides, the first operand first; the output is dense in
     that order. Source: aten/src/ATen/TensorIterator.cpp, reorder_dimensions.
     """
-    if all(strides is None for _, strides in operands):
+    for _, strides in operands:
+        if strides is not None:
+            break
+    else:
         return None
     rank = len(shape)
     steps = []
     for own, strides in operands:
-        full = contiguous(own) if strides is None else strides
-        spread = [0 if number(n) == 1 else number(s) for n, s in zip(own, full, strict=True)]
+        full = numbers(contiguous(own) if strides is None else strides)
+        spread = [0 if n == 1 else s for n, s in zip(numbers(own), full, strict=True)]
         steps.append([0] * (rank - len(own)) + spread)
-    lengths = [number(s) for s in shape]
+    lengths = numbers(shape)
 
     def after(one: int, other: int) -> int:
         """1 where axis `one` must lie outside of `other`, -1 where inside, 0 where either may."""
@@ -183,12 +191,13 @@ def is_channels_last(shape: Shape, strides: Strides) -> bool:
     """
     if strides is None or len(shape) not in (4, 5):
         return False
+    lengths, steps = numbers(shape), numbers(strides)
     least = 0
     for axis in (1, *range(len(shape) - 1, 1, -1), 0):
-        length, step = number(shape[axis]), number(strides[axis])
+        length, step = lengths[axis], steps[axis]
         if step < least or length == 0 or (axis == 1 and step == 0):
             return False
-        if axis == 0 and least == number(strides[1]):
+        if axis == 0 and least == steps[1]:
             return False  # N×1×1×1 and the like: either would do, and contiguous is meant
         least = step * length if length > 1 else step
     return True
@@ -196,10 +205,7 @@ def is_channels_last(shape: Shape, strides: Strides) -> bool:
 
 def same(one: Shape, other: Shape) -> bool:
     """Whether two shapes are equal."""
-    return one is other or (
-        len(one) == len(other)
-        and all(a is b or number(a) == number(b) for a, b in zip(one, other, strict=True))
-    )
+    return one is other or tuple(numbers(one)) == tuple(numbers(other))
 
 
 def broadcast(one: Shape, other: Shape) -> Shape:
