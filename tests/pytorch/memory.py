@@ -28,6 +28,7 @@ def computed(
     training = memory.training()
     figures: dict[str, Any] = {
         "inference": memory.inference().peak,
+        "inference by itself": Memory(flow, dtype).inference().peak,
         "training": training.peak,
         "after forward": training.after_forward,
         "gradients": training.gradients,
@@ -53,8 +54,10 @@ def measured(
             step.module.requires_grad_(False)
     inputs = [torch.zeros(shape, dtype=getattr(torch, dtype)) for shape in flow.inputs.values()]
     run = measure_step(network, inputs)
+    inference = measure_inference(network, inputs).peak
     figures: dict[str, Any] = {
-        "inference": measure_inference(network, inputs).peak,
+        "inference": inference,
+        "inference by itself": inference,
         "training": run.peaks.peak,
         "after forward": run.peaks.ends["forward"],
         "gradients": run.gradients,
