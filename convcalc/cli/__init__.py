@@ -1,9 +1,4 @@
-"""The command line. Each command is a file of `commands`, loaded when it is called.
-
-Exit codes: 0 all right; 1 a figure, expectation, budget or (with --strict) warning failed; 2 the
-file or the command line is wrong, or what is told cannot be written; 130 interrupted; 141 nobody
-reads any more.
-"""
+"""The command line. Each command is a file of `commands`, loaded when it is called."""
 
 from __future__ import annotations
 
@@ -22,6 +17,13 @@ FAILED = 1
 WRONG = 2
 INTERRUPTED = 130
 CLOSED_PIPE = 141  # as a shell tells of a program that SIGPIPE ended
+#: What the first three mean, for the overview.
+EXIT_CODES = {
+    OK: "all right",
+    FAILED: "a figure, an expectation, a budget or (with --strict) a warning failed; a layer does "
+    "not give its --output; designs differ (diff --exit-code)",
+    WRONG: "the file or the command line is wrong, or what is told cannot be written",
+}
 
 #: A shell that completes words sets it; the name is click's for a program called convcalc.
 COMPLETE = "_CONVCALC_COMPLETE"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convcalc._version import __version__
-from convcalc.cli import COMMANDS, EXAMPLES, command
+from convcalc.cli import COMMANDS, EXAMPLES, EXIT_CODES, command
 from convcalc.cli.parser import Option, Parser, UsageError, Values
 from convcalc.errors import closest
 
@@ -67,6 +67,8 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), about) for code, about in EXIT_CODES.items()])
         _examples(formatter, EXAMPLES)
 
 

@@ -55,6 +55,7 @@ def run_options() -> list[Option]:
     ]
 
 
+STRICT = Option("strict", "", "exit with 1 where there are warnings but field-exceeds-input")
 FREEZE = Option(
     "freeze",
     "LAYERS",

@@ -28,6 +28,7 @@ TOP = {
     "dtype": str,
     "layers": list,
     "outputs": dict,
+    "memory": dict,
     "totals": dict,
     "warnings": list,
 }
@@ -42,11 +43,36 @@ LAYER = {
     "buffers": NUMBER,
     "macs": NUMBER,
     "output_bytes": NUMBER,
+    "allocated_bytes": NUMBER,
+    "saved_bytes": NUMBER,
+    "weights_bytes": NUMBER,
+    "receptive_field": list,
+    "global": list,
+    "jump": list,
+    "offset": list,
     "dropped": list,
     "aux": bool,
+    "frozen": bool,
 }
-TOTALS = {"params", "trainable_params", "buffers", "aux_params", "macs", "weights_bytes"}
-WARNING = {"code": str, "path": str, "line": int, "message": str}
+TOTALS = {
+    "params": NUMBER,
+    "trainable_params": NUMBER,
+    "buffers": NUMBER,
+    "aux_params": NUMBER,
+    "macs": NUMBER,
+    "aux_macs": NUMBER,
+    "weights_bytes": NUMBER,
+    "volumes": NUMBER,
+    "allocated_bytes": NUMBER,
+    "saved_bytes": NUMBER,
+    "gradients_bytes": NUMBER,
+    "optimizer_bytes": NUMBER,
+    "inference_peak_bytes": NUMBER,
+    "inference_peak_at": dict,
+    "training_peak_bytes": NUMBER,
+    "training_peak_at": dict,
+}
+WARNING = {"code": str, "path": str, "line": int, "column": int, "message": str}
 
 
 def loaded(name: str, **options: Any) -> dict[str, Any]:
@@ -74,11 +100,29 @@ def test_json_keeps_its_contract(name: str) -> None:
         known.add(entry["path"])
         assert entry["output"] == list(layer.output)
         assert entry["output"][0] == 2
-        assert entry["macs"] == layer.macs
+        for figure in ("macs", "allocated_bytes", "saved_bytes", "weights_bytes"):
+            assert entry[figure] == getattr(layer, figure)
+        assert entry["receptive_field"] == [field.size for field in layer.fields]
     assert len(known) == len(report["layers"]) + len(report["input"])
-    assert report["totals"].keys() >= TOTALS
+    has(report["totals"], TOTALS)
     assert report["totals"]["macs"] == sum(x["macs"] for x in report["layers"] if not x["aux"])
     assert report["outputs"] == {"output": list(summary.outputs["output"])}
+
+
+def test_json_of_fields() -> None:
+    """By hand: a 5×5 kernel's centre is 2 rows from its first, a 2×2 window's half a row."""
+    layers = {entry["path"]: entry for entry in loaded("lenet5")["layers"]}
+    told = {
+        path: [layers[path][key][0] for key in ("receptive_field", "jump", "offset")]
+        for path in ("Conv2d[0]", "AvgPool2d[0]", "Conv2d[1]", "AvgPool2d[1]", "Conv2d[2]")
+    }
+    assert told == {
+        "Conv2d[0]": [5, 1, 2],
+        "AvgPool2d[0]": [6, 2, 2.5],
+        "Conv2d[1]": [14, 2, 6.5],
+        "AvgPool2d[1]": [16, 4, 7.5],
+        "Conv2d[2]": [32, 4, 15.5],
+    }
 
 
 def test_json_of_warnings() -> None:

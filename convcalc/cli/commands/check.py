@@ -43,7 +43,7 @@ def parser() -> Parser:
             ],
             "the report": [
                 Option("format", "FORMAT", ", ".join(FORMATS), FORMATS[0]),
-                Option("strict", "", "let warnings fail too, but field-exceeds-input"),
+                options.STRICT,
             ],
         },
         examples=[

@@ -49,9 +49,7 @@ def parser() -> Parser:
                 Option("depth", "N", "levels of blocks to show"),
                 Option("all", "", "show every level, and fold nothing"),
                 Option("columns", "NAMES", f"of {', '.join(FIELDS)}; joined by commas"),
-                Option(
-                    "strict", "", "exit with 1 where there are warnings but field-exceeds-input"
-                ),
+                options.STRICT,
             ],
         },
         examples=[
