@@ -103,6 +103,8 @@ def overview(words: Sequence[str]) -> None:
     """What stands before any command: help, the version, mistakes; `help NAME` is `NAME --help`."""
     if words and words[0] == "help":
         words = [*words[1:2], "--help"]
+        if not words[0].startswith("-"):
+            command(words[0])  # says what is near where there is none
     with _told("convcalc", EXAMPLES[0]):
         group().main(list(words) or ["--help"], "convcalc", standalone_mode=False)
 
@@ -141,7 +143,7 @@ def _told(program: str, example: str, parser: Parser | None = None) -> Iterator[
         near = closest(error.option_name, known)
         hint = f"did you mean {near}?" if near else f"{program} --help lists the options"
         raise UsageError(f"{program} has no option {error.option_name}", hint) from None
-    except click.MissingParameter as error:
+    except (click.MissingParameter, click.BadArgumentUsage) as error:
         about = f"{parser.argument[0]}: {parser.argument[1]}" if parser and parser.argument else ""
         raise UsageError(
             f"{program} needs {about or error.format_message()}", f"as in {example}"

@@ -71,7 +71,7 @@ def test_depth(run: Runner) -> None:
 @pytest.mark.parametrize(
     ("line", "message", "help"),
     [
-        ("diff vgg16", "convcalc diff", "as in convcalc diff resnet:resnet50"),
+        ("diff vgg16", "convcalc diff needs A B: each a YAML file", "as in convcalc diff resnet"),
         ("diff vgg16 vgg16 vgg16", "unexpected extra argument (vgg16)", "as in"),
         ("diff - -", "only one of the designs can be read from stdin", ""),
         ("diff resnet:resnet51 resnet", "no variant 'resnet51'", "did you mean"),

@@ -22,7 +22,7 @@ DESIGN = "convcalc: 1\nname: t\ninput: [3, 8, 8]\nlayers:\n- Conv2d(4, 3) -> ReL
         ("sumary vgg16", "no command 'sumary'", "did you mean summary?"),
         ("zzz", "no command 'zzz'", "the commands are summary, check"),
         ("--zzz", "no option --zzz", "convcalc --help lists the options"),
-        ("help zzz", "no such command 'zzz'", ""),
+        ("help sumary", "no command 'sumary'", "did you mean summary?"),
         ("summary", "convcalc summary needs FILE", "as in convcalc summary vgg16"),
         ("summary vgg16 alexnet", "unexpected extra argument (alexnet)", "as in"),
         ("summary vgg16 --colums x", "no option --colums", "did you mean --columns?"),
