@@ -23,6 +23,10 @@ if TYPE_CHECKING:  # `typing` costs start-up time and is needed for nothing else
 _SHOWN_WIDTH = 96
 
 
+# The signs of our own reports, each one column wide: most texts need no more than these.
+_SINGLE = str.maketrans(dict.fromkeys("×–─│├└→…·−²³█▏▎▍▌▋▊▉", " "))
+
+
 class ConvcalcError(Exception):
     """Base of every error that this library raises on purpose."""
 
@@ -71,8 +75,9 @@ class Place:
             text = text[shift : shift + _SHOWN_WIDTH]
         text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
         start -= shift
-        length = max(1, min(self.length, len(text) - start))
-        return [f"{self.line:5} | {text}", f"      | {' ' * start}{'^' * length}"]
+        before = text[:start].ljust(start)
+        carets = max(1, text_width(text[start : start + self.length]))
+        return [f"{self.line:5} | {text}", f"      | {' ' * text_width(before)}{'^' * carets}"]
 
 
 class Problem:
@@ -156,6 +161,15 @@ class LayerError(ConvcalcError):
         self.help = help
         self.argument = argument
         self.notes = tuple(notes)
+
+
+def text_width(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    if text.isascii() or text.translate(_SINGLE).isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:

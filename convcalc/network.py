@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from convcalc import zoo
-from convcalc.analysis.summary import Summary, summarize
+from convcalc.analysis.summary import Summary
 from convcalc.errors import ConvcalcError, DesignError, Problem, closest
 from convcalc.graph import check_batch, flow
 from convcalc.integers import symbol
@@ -168,7 +168,7 @@ class Network:
         """
         check_batch(batch)
         sizes = self.flow(input, batch, symbolic)
-        return summarize(
+        return Summary(
             sizes,
             dtype,
             file=self.file,
@@ -424,7 +424,7 @@ def diff(
     )
     pairs = list(zip(networks, graphs, strict=True))
     summaries = _each(
-        lambda pair: summarize(
+        lambda pair: Summary(
             pair[0]._symbolic_flow(pair[1], input, names),
             dtype,
             file=pair[0].file,

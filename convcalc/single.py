@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convcalc.analysis.explain import derive
 from convcalc.analysis.solve import MAX_SIZE, Variable, solve
-from convcalc.analysis.summary import Summary, summarize
+from convcalc.analysis.summary import Summary
 from convcalc.errors import ConvcalcError, DesignError, LayerError, Problem
 from convcalc.graph import check_batch, flow
 from convcalc.integers import symbol
@@ -187,7 +187,7 @@ def _summary(
     dtype: str,
 ) -> Summary:
     try:
-        return summarize(flow(found.graph(op, shapes), batch=batch), dtype)
+        return Summary(flow(found.graph(op, shapes), batch=batch), dtype)
     except DesignError as error:
         problems = [
             Problem(p.message, p.place, help=p.help, notes=_notes(p.notes), code=p.code)

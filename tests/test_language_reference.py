@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from convcalc.analysis.expectations import compare
-from convcalc.analysis.summary import summarize
+from convcalc.analysis.summary import Summary
 from convcalc.errors import DesignError
 from convcalc.graph import flow
 from convcalc.language import parse_document
@@ -40,7 +40,7 @@ def tell(example: str) -> tuple[str, str]:
         document = parse_document(whole(example), "example.yaml")
         warnings = ""
         for variant in document.variants or (None,):
-            summary = summarize(flow(document.build(variant)))
+            summary = Summary(flow(document.build(variant)))
             warnings += "".join(str(w) for w in summary.warnings)
             claims = compare(summary, document.expect(variant), document.budget(variant))
             wrong = [str(c) for c in claims if not c.ok]

@@ -11,7 +11,7 @@ import pytest
 
 import convcalc
 from convcalc.analysis.memory import Memory
-from convcalc.analysis.summary import Summary, summarize
+from convcalc.analysis.summary import Summary
 from convcalc.cli import main
 from convcalc.errors import DesignError
 from convcalc.graph import flow
@@ -21,7 +21,7 @@ from convcalc.ops.convolution import Conv2d
 
 def summary(layers: str, *shape: int) -> Summary:
     text = f"convcalc: 1\ninput: {list(shape)}\nlayers:\n- {layers}\n"
-    return summarize(flow(parse_document(text, "claim.yaml").build()))
+    return Summary(flow(parse_document(text, "claim.yaml").build()))
 
 
 def macs_of(name: str, variant: str | None = None) -> int:

@@ -135,6 +135,16 @@ def test_wrong_batches(batch: Any) -> None:
             ask(batch=batch)
 
 
+def test_wrong_settings() -> None:
+    network = convcalc.load("lenet5")
+    with pytest.raises(convcalc.ConvcalcError, match="device 'tpu' is not one of cpu, cuda"):
+        network.summary(device="tpu")
+    with pytest.raises(convcalc.ConvcalcError, match="dtype 'int8' is not one of float32"):
+        network.summary(dtype="int8")
+    with pytest.raises(convcalc.ConvcalcError, match="did you mean 'adam'"):
+        network.summary(optimizer="adma")
+
+
 def test_a_storage_larger_than_its_tensor_is_told_as_a_formula() -> None:
     network = convcalc.load("convcalc: 1\ninput: [3, 8, 8]\nlayers: Unfold(3, stride=3)\n")
     (layer,) = network.explain(symbolic=True).layers

@@ -14,7 +14,7 @@ import pytest
 
 from convcalc import zoo
 from convcalc.analysis.expectations import compare
-from convcalc.analysis.summary import summarize
+from convcalc.analysis.summary import Summary
 from convcalc.graph import flow
 from convcalc.language import load_document, parse_document
 
@@ -38,7 +38,7 @@ def test_file(path: Path) -> None:
     assert document.cite
     compared = 0
     for variant in document.variants or (None,):
-        summary = summarize(flow(document.build(variant)))
+        summary = Summary(flow(document.build(variant)))
         claims = compare(summary, document.expect(variant), document.budget(variant))
         assert not [str(c) for c in claims if not c.ok]
         compared += len(claims)
@@ -71,7 +71,7 @@ def test_other_names_find_nothing(wrong: str) -> None:
 def test_a_wrong_claim_is_caught() -> None:
     text = (ZOO / "lenet5.yaml").read_text(encoding="utf-8").replace("61_706", "61_707")
     document = parse_document(text, "wrong.yaml")
-    claims = compare(summarize(flow(document.build())), document.expect())
+    claims = compare(Summary(flow(document.build())), document.expect())
     assert [claim.figure for claim in claims if not claim.ok] == ["params"]
 
 

@@ -7,7 +7,7 @@ proved then is proved by a formula that it never undercuts, and by trying every 
 
 from __future__ import annotations
 
-from convcalc.analysis.summary import summarize
+from convcalc.analysis.summary import Summary
 from convcalc.errors import ConvcalcError
 from convcalc.graph import flow as send
 from convcalc.integers import Answer, Formula, at_least, compile_formula, substitute, symbol
@@ -233,7 +233,7 @@ def under_budget(
     if measure is None:
         if figure not in ("params", "macs"):
             raise ConvcalcError(f"no figure {figure!r}; the figures are params, macs")
-        amount = getattr(summarize(fit.flow).totals, figure)
+        amount = getattr(Summary(fit.flow).totals, figure)
     names = [axis.names[0] for axis in fit.axes]
     found = []
     open_batch = isinstance(fit.flow.batch, Formula)

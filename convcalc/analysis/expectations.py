@@ -6,7 +6,7 @@ compared with must be made so.
 
 from __future__ import annotations
 
-from convcalc.analysis.summary import summarize
+from convcalc.analysis.summary import Summary
 from convcalc.errors import DesignError, Problem
 from convcalc.graph import flow
 from convcalc.integers import total
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, Literal
 
-    from convcalc.analysis.summary import Summary
     from convcalc.errors import Place
     from convcalc.integers import Size
     from convcalc.language.figures import Amount, Expected
@@ -125,7 +124,7 @@ def _at(summary: Summary, claim: Expected) -> Summary:
     if claim.batch != 1:
         inputs = {name: shape[1:] for name, shape in flowing.inputs.items()}
         flowing = flow(summary.graph, inputs, batch=claim.batch)
-    return summarize(flowing, summary.dtype, optimizer=claim.optimizer)
+    return Summary(flowing, summary.dtype, optimizer=claim.optimizer)
 
 
 def at_text(batch: int, optimizer: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convcalc.analysis.summary import DTYPE_BYTES, Summary, summarize
+from convcalc.analysis.summary import DTYPE_BYTES, Summary
 from convcalc.graph import flow
 from convcalc.integers import product, total
 
@@ -41,7 +41,7 @@ class MemoryQuestion:
         self.figure = f"memory of {what}{step}"
 
     def _summary(self, sizes: Flow) -> Summary:
-        return summarize(
+        return Summary(
             sizes,
             self.dtype,
             device=self.device,

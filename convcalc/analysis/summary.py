@@ -345,13 +345,18 @@ def _sum(counts: dict[Figures, int], name: str) -> Size:
 
 
 class Summary:
-    """A network's figures at one input, batch and dtype.
+    """A network's figures with sizes flowing through it (`convcalc.graph.flow`).
+
+    dtype: of values and weights, one of `DTYPES`. device, optimizer, foreach, weight_decay: of the
+        step whose peak is told, as `Memory` and its `training` take them. file, variant: of the
+        design, where it has them.
 
     layers: one `Layer` a layer, in an order in which each comes after what it needs.
     totals: a `Totals`. inputs, outputs, aux_outputs: name → shape, batch first.
     warnings: what is worth a second look, each a `Problem` of severity "warning".
-    name, file, variant: of the design, where it has them.
-    device, optimizer, foreach, weight_decay: of the step whose peak is told.
+    name: of the design.
+
+    Raises ConvcalcError for another dtype, device or optimizer than there are.
     """
 
     def __init__(
@@ -366,6 +371,7 @@ class Summary:
         foreach: bool | None = None,
         weight_decay: bool = False,
     ) -> None:
+        _check_settings(dtype, device, optimizer)
         self.graph: Graph = flow.graph
         self.flow = flow
         self.dtype = dtype
@@ -499,35 +505,12 @@ def _formulas(known: Iterable[Figures], formula: type[Formula]) -> Iterable[Form
                 yield size
 
 
-def summarize(
-    flow: Flow,
-    dtype: str = "float32",
-    *,
-    file: str | None = None,
-    variant: str | None = None,
-    device: str = "cpu",
-    optimizer: str = "none",
-    foreach: bool | None = None,
-    weight_decay: bool = False,
-) -> Summary:
-    """The figures of a network with sizes flowing through it (`convcalc.graph.flow`).
-
-    dtype: of values and weights, one of `DTYPES`; raises ConvcalcError for another. The rest: as
-    `Memory` and its `training` take it.
-    """
+def _check_settings(dtype: str, device: str, optimizer: str) -> None:
     if dtype not in DTYPES:
         raise ConvcalcError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise ConvcalcError(f"device {device!r} is not one of cpu, cuda")
     if optimizer != "none":
         from convcalc.analysis.optimizers import known_optimizer
 
         known_optimizer(optimizer)
-    return Summary(
-        flow,
-        dtype,
-        file=file,
-        variant=variant,
-        device=device,
-        optimizer=optimizer,
-        foreach=foreach,
-        weight_decay=weight_decay,
-    )

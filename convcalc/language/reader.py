@@ -207,7 +207,7 @@ def read(text: Text, problems: Problems) -> Node | None:
         problems.add(
             Problem(
                 f"{text.name} is empty",
-                help="a design needs at least `input:` and `layers:`",
+                help="a design needs at least `convcalc: 1`, `input:` and `layers:`",
             )
         )
     return builder.root

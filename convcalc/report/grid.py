@@ -6,6 +6,8 @@ as everything else that `convcalc summary` does, Python's own start included.
 
 from __future__ import annotations
 
+from convcalc.errors import text_width
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,8 +17,6 @@ ELLIPSIS = "…"
 #: The least width to which the column that gives way is cut.
 LEAST = 16
 
-# Our own signs, each one column wide.
-_SINGLE = str.maketrans(dict.fromkeys("×–─│├└→…·−²³█▏▎▍▌▋▊▉", " "))
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -34,15 +34,6 @@ class Style:
 
 
 PLAIN = Style(False)
-
-
-def text_width(text: str) -> int:
-    """How many columns of a terminal the text takes."""
-    if text.isascii() or text.translate(_SINGLE).isascii():
-        return len(text)
-    from unicodedata import combining, east_asian_width
-
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def cut(text: str, width: int) -> str:

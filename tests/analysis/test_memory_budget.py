@@ -7,7 +7,7 @@ import pytest
 import convcalc
 from convcalc.analysis.budget import largest
 from convcalc.analysis.fit import Fit
-from convcalc.analysis.summary import summarize
+from convcalc.analysis.summary import Summary
 from convcalc.errors import ConvcalcError
 from convcalc.graph import flow
 from convcalc.integers import Answer, symbol
@@ -111,7 +111,7 @@ def test_where_nothing_can_train() -> None:
         convcalc.fit(text, input=(3, 8, "W")).largest_in_memory(1 << 20)
     (batch, _) = convcalc.fit(text).largest_in_memory(1 << 20, training=False)
     assert batch.size is not None
-    assert summarize(flow(convcalc.load(text).graph)).inference is not None
+    assert Summary(flow(convcalc.load(text).graph)).inference is not None
 
 
 def test_what_the_readme_says() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from convcalc import zoo
 from convcalc.analysis import receptive
 from convcalc.analysis.receptive import Field, ReceptiveFields, receptive_fields
-from convcalc.analysis.summary import summarize
+from convcalc.analysis.summary import Summary
 from convcalc.graph import Graph, GraphBuilder, Value, flow
 from convcalc.integers import symbol
 from convcalc.network import load
@@ -521,7 +521,7 @@ def test_brute_force_finds_planted_faults(fault: str, monkeypatch: pytest.Monkey
 
 
 def told(graph: Graph, code: str) -> list[tuple[str | None, str]]:
-    return [(w.path, w.message) for w in summarize(flow(graph)).warnings if w.code == code]
+    return [(w.path, w.message) for w in Summary(flow(graph)).warnings if w.code == code]
 
 
 def test_the_first_layer_that_sees_more_than_the_input_is_told_once() -> None:

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 import convcalc
 from convcalc import zoo
-from convcalc.analysis.summary import summarize
+from convcalc.analysis.summary import Summary
 from convcalc.graph import flow
 from convcalc.integers import evaluate, product, symbol, symbols
 from convcalc.network import Network
@@ -44,7 +44,7 @@ def by_convcalc(network: Network) -> Prepared:
 
     def prepare() -> Callable[[], Any]:
         n, h, w = map(symbol, fresh())
-        return lambda: summarize(flow(graph, {"input": (3, h, w)}, batch=n)).totals.macs
+        return lambda: Summary(flow(graph, {"input": (3, h, w)}, batch=n)).totals.macs
 
     return prepare, lambda macs: int(evaluate(macs, {s: POINT[s[0]] for s in symbols(macs)}))
 
