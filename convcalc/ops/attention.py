@@ -13,7 +13,7 @@ from convcalc.ops.base import (
     Op,
     Tensor,
     Window,
-    channels_equal,
+    as_asserted,
     rank_error,
 )
 from convcalc.ops.joins import show_shape
@@ -418,10 +418,7 @@ class MultiheadAttention(_OnTokens):
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
         features = shapes[0][2]
-        conditions = [heads_divide(self, features, self.num_heads)]
-        if self.asserted is not None:
-            conditions.append(channels_equal(self, features))
-        return conditions
+        return [heads_divide(self, features, self.num_heads), *as_asserted(self, features)]
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         width = shapes[0][2]
@@ -506,10 +503,7 @@ class WindowAttention(Op):
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
         channels = shapes[0][1]
-        conditions = [heads_divide(self, channels, self.num_heads)]
-        if self.asserted is not None:
-            conditions.append(channels_equal(self, channels))
-        return conditions
+        return [heads_divide(self, channels, self.num_heads), *as_asserted(self, channels)]
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         channels = shapes[0][1]
@@ -678,9 +672,7 @@ class RelativePositionAttention(Op):
             )
             for name, size, window in zip(AXES[2], spatial, self.window_size, strict=True)
         ]
-        if self.asserted is not None:
-            conditions.append(channels_equal(self, channels))
-        return conditions
+        return [*conditions, *as_asserted(self, channels)]
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         channels = shapes[0][1]

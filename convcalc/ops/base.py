@@ -415,16 +415,14 @@ def rank_error(op: Op, shape: Shape, spatial: Sequence[int]) -> LayerError:
     return LayerError(f"{op.name()} takes {want}; what flows in is {rank_name(have)}", help)
 
 
-def channels_equal(op: Op, channels: Size) -> Condition:
-    """The condition behind `in_channels=` and its like: an assertion about what flows in."""
-    assert op.asserted is not None
-    return Condition(
-        "equal",
-        channels,
-        op.asserted,
-        f"{op.name()}: {op.inferred} and the channels that flow in",
-        f"leave {op.inferred} away: it is taken from what flows in",
-    )
+def as_asserted(op: Op, channels: Size) -> list[Condition]:
+    """The condition behind `in_channels=` and its like, an assertion about what flows in; none
+    where it was not given."""
+    if op.asserted is None:
+        return []
+    what = f"{op.name()}: {op.inferred} and the channels that flow in"
+    help = f"leave {op.inferred} away: it is taken from what flows in"
+    return [Condition("equal", channels, op.asserted, what, help)]
 
 
 def at_least_one(shape: Shape, what: str) -> list[Condition]:
@@ -444,8 +442,8 @@ __all__ = [
     "Op",
     "Tensor",
     "Window",
+    "as_asserted",
     "at_least_one",
-    "channels_equal",
     "rank_error",
     "rank_name",
 ]

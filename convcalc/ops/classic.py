@@ -11,11 +11,12 @@ from convcalc.ops.base import (
     Op,
     Tensor,
     Window,
-    channels_equal,
+    as_asserted,
     rank_error,
 )
 from convcalc.ops.convolution import window_conditions, window_output
 from convcalc.ops.memory import INT64, OUTPUT, WEIGHTS, Stored
+from convcalc.ops.pooling import refuse_wide_padding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,9 +139,7 @@ class ConnectionTableConv2d(Op):
                 f"the table names the maps 0 to {reads - 1}",
             ),
         ]
-        if self.asserted is not None:
-            conditions.append(channels_equal(self, shapes[0][1]))
-        return conditions
+        return [*conditions, *as_asserted(self, shapes[0][1])]
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         kernels = Tensor("weight", (self.connections, 1, *self.kernel_size))
@@ -263,7 +262,7 @@ class RBF(Op):
         return (shapes[0][0], self.out_features)
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
-        return [] if self.asserted is None else [channels_equal(self, shapes[0][1])]
+        return as_asserted(self, shapes[0][1])
 
     def buffers(self, *shapes: Shape) -> list[Tensor]:
         return [Tensor("codes", (self.out_features, shapes[0][1]))]
@@ -301,12 +300,7 @@ class MaxUnpool2d(Op):
     padding = sizes(0, doc="that of the pool")
 
     def prepare(self) -> None:
-        for padding, kernel in zip(self.padding, self.kernel_size, strict=True):
-            if isinstance(padding, int) and isinstance(kernel, int) and 2 * padding > kernel:
-                raise LayerError(
-                    f"padding {padding} must be at most half of kernel_size {kernel}",
-                    argument="padding",
-                )
+        refuse_wide_padding(self.padding, self.kernel_size)
 
     def check(self, *shapes: Shape) -> None:
         super().check(*shapes)

@@ -6,7 +6,7 @@ from convcalc.errors import LayerError
 from convcalc.integers import ceil_div, maximum, product
 from convcalc.ops import strides as lay
 from convcalc.ops.arguments import choice, count, flag, sizes
-from convcalc.ops.base import AXES, Condition, Op, Tensor, Window, channels_equal
+from convcalc.ops.base import AXES, Condition, Op, Tensor, Window, as_asserted
 from convcalc.ops.memory import Stored
 
 TYPE_CHECKING = False
@@ -92,12 +92,35 @@ def convolved(tape: Tape, x: Stored, storage: Size | None = None) -> Stored:
     )
 
 
-class _Convolution(Op):
-    """What the three convolutions share."""
+class _Grouped(Op):
+    """What convolutions and transposed ones share: groups divide the channels on both sides."""
 
     layout = "channels"
     positional = 4
     inferred = "in_channels"
+
+    out_channels: Any
+    groups: Any
+
+    def prepare(self) -> None:
+        out, groups = self.out_channels, self.groups
+        if isinstance(out, int) and isinstance(groups, int) and out % groups:
+            raise LayerError(
+                f"{out} out_channels do not divide into {groups} groups",
+                argument="groups",
+            )
+
+    def _channels(self, shape: Shape) -> list[Condition]:
+        """The conditions on the channels that flow in."""
+        conditions = as_asserted(self, shape[1])
+        if self.groups == 1:
+            return conditions
+        what = f"{self.name()}: the input channels"
+        return [Condition("divisible", shape[1], self.groups, what), *conditions]
+
+
+class _Convolution(_Grouped):
+    """What the three convolutions share."""
 
     out_channels = count(doc="number of kernels, the maps that come out")
     kernel_size = sizes(minimum=1)
@@ -126,12 +149,7 @@ class _Convolution(Op):
                 "leave padding_mode away",
                 argument="padding_mode",
             )
-        out, groups = self.out_channels, self.groups
-        if isinstance(out, int) and isinstance(groups, int) and out % groups:
-            raise LayerError(
-                f"{out} out_channels do not divide into {groups} groups",
-                argument="groups",
-            )
+        super().prepare()
 
     def output(self, *shapes: Shape) -> Shape:
         n, _, *spatial = shapes[0]
@@ -143,12 +161,7 @@ class _Convolution(Op):
     def conditions(self, *shapes: Shape) -> list[Condition]:
         shape = shapes[0]
         conditions = window_conditions(self, shape, self.windows(*shapes))
-        if self.groups != 1:
-            conditions.append(
-                Condition("divisible", shape[1], self.groups, f"{self.name()}: the input channels")
-            )
-        if self.asserted is not None:
-            conditions.append(channels_equal(self, shape[1]))
+        conditions += self._channels(shape)
         if self.padding_mode in ("reflect", "circular"):
             conditions += self._padding_within(shape)
         return conditions
@@ -278,12 +291,8 @@ class Conv3d(_Convolution):
     spatial = 3
 
 
-class _TransposedConvolution(Op):
+class _TransposedConvolution(_Grouped):
     """What the three transposed convolutions share."""
-
-    layout = "channels"
-    positional = 4
-    inferred = "in_channels"
 
     out_channels = count(doc="the maps that come out")
     kernel_size = sizes(minimum=1)
@@ -305,12 +314,7 @@ class _TransposedConvolution(Op):
                     f"or dilation {dilation}",
                     argument="output_padding",
                 )
-        out, groups = self.out_channels, self.groups
-        if isinstance(out, int) and isinstance(groups, int) and out % groups:
-            raise LayerError(
-                f"{out} out_channels do not divide into {groups} groups",
-                argument="groups",
-            )
+        super().prepare()
 
     def output(self, *shapes: Shape) -> Shape:
         """(W − 1)·S − 2P + dilation·(F − 1) + output_padding + 1 along each axis."""
@@ -337,13 +341,7 @@ class _TransposedConvolution(Op):
             )
             for size, axis in zip(self.output(*shapes)[2:], AXES[len(shape) - 2], strict=True)
         ]
-        if self.groups != 1:
-            conditions.append(
-                Condition("divisible", shape[1], self.groups, f"{self.name()}: the input channels")
-            )
-        if self.asserted is not None:
-            conditions.append(channels_equal(self, shape[1]))
-        return conditions
+        return conditions + self._channels(shape)
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         kernel = Tensor(

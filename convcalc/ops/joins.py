@@ -56,6 +56,18 @@ class _Join(Op):
                     f"{show_shape(first)} and {show_shape(shape)}"
                 )
 
+    def _equal_sizes(self, *shapes: Shape, but: int = 0) -> list[Condition]:
+        """All values have the same sizes, but for the batch and perhaps another axis."""
+        first = shapes[0]
+        return [
+            Condition(
+                "equal", first[axis], shape[axis], f"{self.name()}: {axis_name(axis, len(first))}"
+            )
+            for shape in shapes[1:]
+            for axis in range(1, len(first))
+            if axis != but
+        ]
+
     def output_layout(self, *layouts: Layout) -> Layout:
         if len(set(layouts)) > 1:
             raise LayerError(f"{self.name()} joins tokens with a value that has channels first")
@@ -66,12 +78,7 @@ class Add(_Join):
     """The sum of values of equal shape; nothing broadcasts. What `add:` and `residual:` make."""
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
-        first = shapes[0]
-        return [
-            Condition("equal", first[axis], shape[axis], f"Add: {axis_name(axis, len(first))}")
-            for shape in shapes[1:]
-            for axis in range(1, len(first))
-        ]
+        return self._equal_sizes(*shapes)
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         total = inputs[0]
@@ -148,13 +155,7 @@ class Concat(_Join):
         return (*shapes[0][: self.dim], total, *shapes[0][self.dim + 1 :])
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
-        first = shapes[0]
-        return [
-            Condition("equal", first[axis], shape[axis], f"Concat: {axis_name(axis, len(first))}")
-            for shape in shapes[1:]
-            for axis in range(1, len(first))
-            if axis != self.dim
-        ]
+        return self._equal_sizes(*shapes, but=self.dim)
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return tape.concatenate(inputs, tape.output)

@@ -11,7 +11,7 @@ from convcalc.ops.base import (
     Op,
     Tensor,
     Window,
-    channels_equal,
+    as_asserted,
 )
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ class Linear(Op):
         return (*shapes[0][:-1], self.out_features)
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
-        return [] if self.asserted is None else [channels_equal(self, shapes[0][-1])]
+        return as_asserted(self, shapes[0][-1])
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         weight = Tensor("weight", (self.out_features, shapes[0][-1]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from convcalc.errors import LayerError
 from convcalc.integers import Size, product
 from convcalc.ops.arguments import count, flag, real
-from convcalc.ops.base import Condition, Op, Tensor, channels_equal, rank_error
+from convcalc.ops.base import Condition, Op, Tensor, as_asserted, rank_error
 from convcalc.ops.memory import FLOAT32, OUTPUT
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ class _RunningNorm(Op):
     bias: Any
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
-        return [] if self.asserted is None else [channels_equal(self, shapes[0][1])]
+        return as_asserted(self, shapes[0][1])
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return _affine(shapes[0][1], bias=self.bias) if self.affine else []
@@ -268,9 +268,7 @@ class GroupNorm(Op):
                 f"{self.name()}: the values of a group over the batch",
             ),
         ]
-        if self.asserted is not None:
-            conditions.append(channels_equal(self, channels))
-        return conditions
+        return [*conditions, *as_asserted(self, channels)]
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return _affine(shapes[0][1], bias=self.bias) if self.affine else []
@@ -309,7 +307,7 @@ class _FeatureNorm(Op):
             raise rank_error(self, shapes[0], (0,))
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
-        return [] if self.asserted is None else [channels_equal(self, shapes[0][-1])]
+        return as_asserted(self, shapes[0][-1])
 
 
 def layer_normalised(tape: Tape, x: Stored) -> Stored:
@@ -401,7 +399,7 @@ class LayerNorm2d(Op):
     bias = flag(True)
 
     def conditions(self, *shapes: Shape) -> list[Condition]:
-        return [] if self.asserted is None else [channels_equal(self, shapes[0][1])]
+        return as_asserted(self, shapes[0][1])
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
         return _affine(shapes[0][1], bias=self.bias) if self.elementwise_affine else []

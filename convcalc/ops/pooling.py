@@ -19,6 +19,7 @@ from convcalc.ops.memory import INT64, OUTPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from convcalc.ops.base import Shape
@@ -35,6 +36,20 @@ def ceil_output(size: Size, window: Window) -> Size:
     padding, stride = window.before, window.stride
     spare = minimum(0, padding - window.reach + stride)
     return (size + (padding + stride - 1 + spare)) // stride
+
+
+def refuse_wide_padding(paddings: Sequence[Size], kernels: Sequence[Size]) -> None:
+    """A pool's padding is at most half of its kernel, not of what that reaches over.
+
+    Source: aten/src/ATen/native/Pool.h, pool2d_shape_check.
+    """
+    for padding, kernel in zip(paddings, kernels, strict=True):
+        if isinstance(padding, int) and isinstance(kernel, int) and 2 * padding > kernel:
+            raise LayerError(
+                f"padding {padding} is more than half of kernel_size {kernel}",
+                "a window would lie in the padding alone; PyTorch refuses it too",
+                argument="padding",
+            )
 
 
 class _Pool(Op):
@@ -67,14 +82,7 @@ class _Pool(Op):
                     argument="ceil_mode",
                 )
             return
-        # aten/src/ATen/native/Pool.h, pool2d_shape_check: the kernel, not what it reaches over
-        for padding, kernel in zip(self.padding, self.kernel_size, strict=True):
-            if isinstance(padding, int) and isinstance(kernel, int) and 2 * padding > kernel:
-                raise LayerError(
-                    f"padding {padding} is more than half of kernel_size {kernel}",
-                    "a window would lie in the padding alone; PyTorch refuses it too",
-                    argument="padding",
-                )
+        refuse_wide_padding(self.padding, self.kernel_size)
 
     def windows(self, *shapes: Shape) -> list[Window]:
         """With ceil_mode the last window may reach past the padding at the end, too."""
@@ -117,11 +125,10 @@ class _Pool(Op):
             explain_tf_same(told, self.step)
         elif self.ceil_mode:
             windows = self.windows(*shapes)
-            told.windows(windows, "up")
+            strides, _ = told.each("S", self.step)
+            pads, _ = told.each("P", self.padding)
             for axis, letter in enumerate(told.letters):
                 form, values = told.window(axis, windows, "up")
-                strides, _ = told.each("S", self.step)
-                pads, _ = told.each("P", self.padding)
                 start = f"⌈({{{letter}}} + {{{pads[axis]}}})/{{{strides[axis]}}}⌉"
                 note = "the last window starts before the padding at the end"
                 told.size(axis + 2, f"min({form}, {start})", values, note)

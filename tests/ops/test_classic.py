@@ -282,7 +282,7 @@ def test_formulas() -> None:
         (lambda: op("ConnectionTableConv2d", 5, [[0, True]]), "row 0 must be a list of numbers"),
         (lambda: op("ConnectionTableConv2d", 5, []), "table must be lenet5, or"),
         (lambda: op("ConnectionTableConv2d", 5, "lenet"), "table must be lenet5, or"),
-        (lambda: op("MaxUnpool2d", 2, padding=2), "at most half of kernel_size"),
+        (lambda: op("MaxUnpool2d", 2, padding=2), "more than half of kernel_size"),
         (lambda: op("RBF"), "needs out_features"),
         (lambda: op("ScaledTanh", slope="steep"), "must be a number"),
     ],
