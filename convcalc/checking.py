@@ -12,6 +12,7 @@ from convcalc.network import Network, networks, read
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import TypedDict, Unpack
 
     from convcalc.analysis.expectations import Claimed
     from convcalc.analysis.summary import Summary
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
     from convcalc.language.document import Override
     from convcalc.network import Inputs
     from convcalc.pytorch import Comparison, Report
+
+    class How(TypedDict, total=False):
+        """The arguments of `check_network`."""
+
+        input: Inputs | None
+        batch: int
+        dtype: str
+        device: str
+        run: bool
+        deep: bool
+
 
 _SUFFIXES = (".yaml", ".yml")
 #: Sizes at which a design that leaves its own open is run: the first that every layer accepts.
@@ -228,23 +240,12 @@ def prepare(
             yield broken(file, None, error)
 
 
-def attempt(
-    network: Network,
-    *,
-    input: Inputs | None = None,
-    batch: int = 1,
-    dtype: str = "float32",
-    device: str = "auto",
-    run: bool = True,
-    deep: bool = False,
-) -> Check | Broken:
+def attempt(network: Network, **how: Unpack[How]) -> Check | Broken:
     """`check_network`, but a wrong design is an outcome."""
     from convcalc.pytorch.errors import DeviceError, TorchMissing
 
     try:
-        return check_network(
-            network, input=input, batch=batch, dtype=dtype, device=device, run=run, deep=deep
-        )
+        return check_network(network, **how)
     except (DeviceError, TorchMissing):  # no fault of the design
         raise
     except (ConvcalcError, RecursionError, MemoryError) as error:

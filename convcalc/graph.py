@@ -527,15 +527,7 @@ def flow(
 
     Raises DesignError, with all independent faults, where a layer does not accept what flows in.
     """
-    shapes_in: dict[str, Shape] = {}
-    for name, entries in graph.inputs.items():
-        given = (inputs or {}).get(name)
-        sizes = entries if given is None else given
-        if len(sizes) != len(entries):
-            raise ConvcalcError(
-                f"input {name!r} has {len(entries)} axes without the batch, not {len(sizes)}"
-            )
-        shapes_in[name] = (batch, *(symbol(s) if isinstance(s, str) else s for s in sizes))
+    shapes_in = _input_shapes(graph, inputs or {}, batch)
     result = Flow(graph, batch, shapes_in)
     symbolic = any(isinstance(s, Formula) for shape in shapes_in.values() for s in shape)
     if symbolic or graph.open_vars:
@@ -583,6 +575,21 @@ def flow(
     if problems:
         raise DesignError(problems)
     return result
+
+
+def _input_shapes(
+    graph: Graph, inputs: Mapping[str, Sequence[Size]], batch: Size
+) -> dict[str, Shape]:
+    """Batch first, free sizes as formulas; raises ConvcalcError for another number of axes."""
+    shapes: dict[str, Shape] = {}
+    for name, entries in graph.inputs.items():
+        sizes = inputs.get(name, entries)
+        if len(sizes) != len(entries):
+            raise ConvcalcError(
+                f"input {name!r} has {len(entries)} axes without the batch, not {len(sizes)}"
+            )
+        shapes[name] = (batch, *(symbol(s) if isinstance(s, str) else s for s in sizes))
+    return shapes
 
 
 def flow_problem(node: Node, condition: Condition, shapes: Sequence[Shape]) -> Problem:

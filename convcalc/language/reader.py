@@ -487,14 +487,8 @@ def explain(text: Text, error: yaml.MarkedYAMLError, problems: Problems) -> None
         dash = re.match(_TIGHT_DASH, text.line(row + 1)) if row >= 0 else None
         if dash:
             index = _index(text, row) + dash.end() - 1
-            what = text.line(row + 1).strip()[1:]
-            problems.at(
-                text,
-                index,
-                index + 1,
-                "a step begins with a dash and a space",
-                f"write - {what}",
-            )
+            help = f"write - {text.line(row + 1).strip()[1:]}"
+            problems.at(text, index, index + 1, "a step begins with a dash and a space", help)
             return
 
     if "mapping values are not allowed" in problem:
@@ -517,26 +511,8 @@ def explain(text: Text, error: yaml.MarkedYAMLError, problems: Problems) -> None
         problems.at(text, at, at + 1, "unknown escape", "in 'single quotes' \\ is a plain \\")
     elif "node content" in problem:
         problems.at(text, at, at + 1, "something is missing before this")
-    elif opened and "flow" in context and text.text[at] in "[{":
-        problems.at(
-            text,
-            at,
-            at + 1,
-            "inside [ ] and { } an expression with brackets needs quotes",
-            'write "skip[0]" for skip[0]',
-        )
     elif opened and "flow" in context:
-        index = opened.index
-        bracket = text.text[index : index + 1]
-        where = text.place(index)
-        problems.at(
-            text,
-            at,
-            at + 1,
-            f"the {bracket} of line {where.line}, column {where.column} is not closed before this",
-            "close it, or quote the entry: inside [ ] and { } an expression with brackets, "
-            "commas or ': ' needs quotes",
-        )
+        problems.at(text, at, at + 1, *_explain_flow(text, opened.index, at))
     elif "cannot start any token" in problem:
         problems.at(text, at, at + 1, *_explain_character(text.text[at : at + 1]))
     elif "alias" in context or "anchor" in context:
@@ -558,6 +534,20 @@ def explain(text: Text, error: yaml.MarkedYAMLError, problems: Problems) -> None
         )
     else:
         problems.at(text, at, at + 1, f"this is not YAML: {problem or context}")
+
+
+def _explain_flow(text: Text, opened: int, at: int) -> tuple[str, str]:
+    """Something within the [ or { at the index `opened` that cannot stand there."""
+    if text.text[at] in "[{":
+        return (
+            "inside [ ] and { } an expression with brackets needs quotes",
+            'write "skip[0]" for skip[0]',
+        )
+    bracket, where = text.text[opened : opened + 1], text.place(opened)
+    help = "close it, or quote the entry: inside [ ] and { } an expression with brackets, "
+    help += "commas or ': ' needs quotes"
+    place = f"line {where.line}, column {where.column}"
+    return f"the {bracket} of {place} is not closed before this", help
 
 
 def _explain_colon(text: Text, row: int, line: str) -> tuple[str, str]:

@@ -548,8 +548,10 @@ def _real_function(name: str) -> Callable[[Any], float]:
         function = math.log if name == "log" else math.sqrt
         try:
             return normal(function(_number(name, value)))  # type: ignore[no-any-return]
-        except (ValueError, OverflowError):
+        except ValueError:
             raise ValueFault(f"{name} of {show(value)} is not a real number") from None
+        except OverflowError:
+            raise ValueFault(f"{name} of a number that is too large: {show(value)}") from None
 
     return applied
 
