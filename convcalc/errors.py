@@ -176,8 +176,15 @@ def closest(word: str, words: Iterable[str]) -> str | None:
     """The word most like a mistyped one, or None where none is near."""
     import difflib  # only on the way to an error
 
-    near = difflib.get_close_matches(word, list(words), 1, 0.6)
+    # By folded case first: "maxpool2d" is MaxPool2d, not MaxUnpool2d.
+    words = list(words)
+    folded: dict[str, str] = {}
+    for known in words:
+        folded.setdefault(known.lower(), known)
+    if word.lower() in folded:
+        return folded[word.lower()]
+    near = difflib.get_close_matches(word, words, 1, 0.6)
     if near:
         return near[0]
-    folded = {w.lower(): w for w in words}
-    return folded.get(word.lower())
+    near = difflib.get_close_matches(word.lower(), list(folded), 1, 0.8)
+    return folded[near[0]] if near else None

@@ -330,7 +330,8 @@ class GraphBuilder:
                 continue
             raise _layout_error(op, shape, layout)
         if op.inputs and len(shapes) != op.inputs:
-            raise LayerError(f"{op.name()} takes {op.inputs} values, not {len(shapes)}")
+            values = "1 value" if op.inputs == 1 else f"{op.inputs} values"
+            raise LayerError(f"{op.name()} takes {values}, not {len(shapes)}")
         op.check(*shapes)
         for condition in op.conditions(*shapes):
             if condition.holds() is False:

@@ -114,10 +114,44 @@ def test_all_solutions_and_no_others(
             continue
         if all(c.holds() for c in op.conditions(shape)) and op.output(shape)[1:] == output:
             by_force.append(values)
-    order = [sum(v.values()) for v in by_force]
     assert solved.count == len(by_force) == len(solved.solutions)
     assert sorted(map(repr, by_force)) == sorted(repr(s.values) for s in solved.solutions)
-    assert sorted(order) == [sum(s.values.values()) for s in solved.solutions]
+    order = [(not s.sensible, sum(s.values.values())) for s in solved.solutions]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("layer", ["Conv2d(4, ?, ?, ?)", "MaxPool2d(?, ?, ?)"])
+def test_which_solutions_fit(layer: str) -> None:
+    """Beside a look at every row that every output reads."""
+    solved = convcalc.layer(layer, (4, 13, 13), (4, 6, 6)).solved
+    assert solved is not None
+    seen = set()
+    for solution in solved.solutions:
+        kernel, stride, padding = solution.values.values()
+        starts = [output * stride - padding for output in range(6)]
+        windows = [set(range(start, start + kernel)) & set(range(13)) for start in starts]
+        unread = 13 - len(set().union(*windows))
+        exact = (13 + 2 * padding - kernel) % stride == 0 and unread == 0
+        assert [reading.unread for reading in solution.readings] == [unread] * 2
+        assert solution.fits == exact
+        assert solution.sensible == (unread == 0 and all(windows))
+        seen.add((exact, unread == 0, all(windows)))
+    assert len(seen) >= 3
+    assert solved.solutions[0].sensible
+
+
+def test_the_best_of_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solving, "KEPT", 5)
+    solved = convcalc.layer("Conv2d(10, ?, ?, ?)", (3, 32, 32), 16).solved
+    assert solved is not None
+    assert solved.count > len(solved.solutions) == 5
+    assert [tuple(s.values.values()) for s in solved.solutions] == [
+        (2, 2, 0),
+        (3, 2, 1),
+        (4, 2, 1),
+        (5, 2, 2),
+        (6, 2, 2),
+    ]
 
 
 def test_none_and_the_nearest() -> None:
@@ -190,6 +224,44 @@ def test_what_is_wrong() -> None:
         convcalc.layer("Conv2d(6, '?')", (1, 32, 32), 28)
     with pytest.raises(ConvcalcError, match="batch"):
         convcalc.layer("ReLU", (3, 8, 8), batch=0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "input", "message", "help"),
+    [
+        ("Foo(3)", (3, 8, 8), "no layer or block 'Foo'", "`convcalc ops` lists"),
+        ("xyz(3)", (3, 8, 8), "no value 'xyz'", "`convcalc ops` lists"),
+        ("Conv2D(96, 11)", (3, 8, 8), "no layer or block 'Conv2D'", "here it is Conv2d"),
+        ("conv2d(8, 3)", (3, 8, 8), "no value 'conv2d'", "did you mean 'Conv2d'?"),
+        ("maxpool2d(2)", (3, 8, 8), "no value 'maxpool2d'", "did you mean 'MaxPool2d'?"),
+        ("Conv2d", (3, 8, 8), "needs out_channels and kernel_size", "write Conv2d(out_ch"),
+        ("Conv2d(8, ??)", (3, 8, 8), "stands by itself", "as in Conv2d(96, ?"),
+        ("Conv2d(8, x?)", (3, 8, 8), "stands by itself", "as in Conv2d(96, ?"),
+        ("Conv2d(8, 3)", (512,), "what flows in is N×F", "channels first"),
+        ("Conv2d(8, 3)", (8, 8), "what flows in is N×C×L", "write Conv1d"),
+        ("Conv2d(8, 3)", (1, 3, 8, 8), "is N×C×D×H×W", "or leave the batch out: 3x8x8"),
+        ("Conv2d(3, 64, 7)", (3, 224, 224), "reads as a torch.nn call", "write Conv2d(64, 7)"),
+        ("Conv2d(8, 3)", [(3, 8, 8)] * 2, "takes 1 value, not 2", None),
+    ],
+)
+def test_what_to_write_instead(layer: str, input: Any, message: str, help: str | None) -> None:
+    with pytest.raises(DesignError) as raised:
+        convcalc.layer(layer, input)
+    (problem,) = raised.value.problems
+    assert message in problem.message
+    assert (help or "") in (problem.help or "")
+
+
+def test_a_kernel_that_is_meant() -> None:
+    """A number of channels of its own, or a kernel by name, is no torch.nn call."""
+    assert convcalc.layer("Conv2d(3, kernel_size=64, stride=7)", (3, 224, 224)).ok
+    assert convcalc.layer("Conv2d(4, 64, 7)", (3, 224, 224)).ok
+
+
+def test_tokens() -> None:
+    found = convcalc.layer("Linear(10)", (196, 768))
+    assert found.layer is not None
+    assert (found.layer.output, found.warnings) == ((1, 196, 10), ())
 
 
 def test_open_sizes() -> None:

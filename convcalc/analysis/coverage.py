@@ -33,7 +33,7 @@ class IntWindow:
         self.upsample = upsample
 
     @classmethod
-    def of(cls, window: Window) -> IntWindow | None:
+    def of(cls, window: Window | IntWindow) -> IntWindow | None:
         """The window, or None where something of it is a formula."""
         kernel, stride, dilation = window.kernel, window.stride, window.dilation
         before, after, upsample = window.before, window.after, window.upsample
@@ -54,7 +54,7 @@ class IntWindow:
         return self.dilation * (self.kernel - 1) + 1
 
 
-def unread(size: Size, outputs: Size, window: Window) -> Size | None:
+def unread(size: Size, outputs: Size, window: Window | IntWindow) -> Size | None:
     """How many of the input's `size` rows none of the `outputs` rows reads.
 
     Row r is read where r = i·stride − before + j·dilation for some output i and tap j: rows past
@@ -86,7 +86,7 @@ def unread(size: Size, outputs: Size, window: Window) -> Size | None:
     return None
 
 
-def tail(size: Size, outputs: Size, window: Window) -> Size:
+def tail(size: Size, outputs: Size, window: Window | IntWindow) -> Size:
     """How many of the last rows lie past the last window: 0 where it ends in padding."""
     before, after, reach = window.before, window.after, window.reach
     if isinstance(after, int) and after >= 0 and _is_one(window.stride):

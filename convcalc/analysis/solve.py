@@ -11,6 +11,7 @@ from __future__ import annotations
 from itertools import product as choices
 from math import prod
 
+from convcalc.analysis.strides import readings
 from convcalc.errors import ConvcalcError, LayerError
 from convcalc.integers import Formula, IntegersError, expand, symbol, symbols, where_equal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from convcalc.analysis.strides import Reading
     from convcalc.ops.base import Op, Shape
 
     #: Numbers for some unknowns, in the order of the unknowns.
@@ -30,8 +32,9 @@ TRIES = 12_000
 MAX_SIZE = 4096
 #: Where many are open, these ranges are cut last: of arguments, and of sizes that flow in.
 FEW, MANY = 12, 256
-#: So many solutions are kept; the rest is counted.
+#: So many solutions are kept; the rest is counted. They are the best of the first so many.
 KEPT = 1000
+RANKED = 4000
 #: So many near misses are told.
 NEAREST = 3
 
@@ -52,15 +55,29 @@ class Variable:
 
 class Solution:
     """Numbers for the unknowns, by name in the order they were given; the layer, what flows in and
-    what comes out."""
+    what comes out.
 
-    __slots__ = ("inputs", "op", "output", "values")
+    readings: for each spatial axis how it is read; none for layers without windows. fits: whether
+    every stride divides and every row is read; None for such layers.
+    """
+
+    __slots__ = ("inputs", "op", "output", "readings", "values")
 
     def __init__(self, values: dict[str, int], op: Op, inputs: Sequence[Shape], output: Shape):
         self.values = values
         self.op = op
         self.inputs = tuple(inputs)
         self.output = output
+        self.readings: tuple[Reading, ...] = readings(op, inputs[0], output)
+
+    @property
+    def fits(self) -> bool | None:
+        return all(reading.exact for reading in self.readings) if self.readings else None
+
+    @property
+    def sensible(self) -> bool:
+        """Whether every row is read, and no output reads padding alone."""
+        return all(r.unread in (0, None) and not r.blind for r in self.readings)
 
     def __repr__(self) -> str:
         return f"Solution({self.values}, {self.output})"
@@ -69,8 +86,9 @@ class Solution:
 class Solved:
     """What was found.
 
-    ranges: for each unknown the first and last number tried. solutions: smallest first, the first
-    KEPT of `count`. nearest: where there is none, what comes nearest to the wanted output.
+    ranges: for each unknown the first and last number tried. solutions: KEPT of `count`; in front
+    those that read every row, and padding alone nowhere, and of these the smallest. nearest: where
+    there is none, what comes nearest to the wanted output.
     """
 
     __slots__ = ("count", "nearest", "ranges", "solutions")
@@ -211,6 +229,8 @@ class _Search:
                 near = sorted(near, key=lambda entry: entry[:2])[:KEPT]
         solutions = [s for v in self._sorted(found) if (s := self._solution(v, exactly=True))]
         count -= len(found) - len(solutions)
+        solutions.sort(key=lambda solution: not solution.sensible)
+        del solutions[KEPT:]
         nearest: list[Solution] = []
         if not solutions:
             for _, _, values in sorted(near, key=lambda entry: entry[:2]):
@@ -283,7 +303,7 @@ class _Search:
         count = 1
         for part in parts:
             count *= len(part)
-        room = KEPT - len(found)
+        room = RANKED - len(found)
         for combination in choices(*parts):
             if room <= 0:
                 break

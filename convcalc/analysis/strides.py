@@ -6,7 +6,7 @@ last window; they are never read unless they are padding.
 
 from __future__ import annotations
 
-from convcalc.analysis.coverage import MAX_TAPS, IntWindow
+from convcalc.analysis.coverage import MAX_TAPS, IntWindow, unread
 from convcalc.errors import LayerError
 from convcalc.integers import expand
 from convcalc.ops.attention import BlockWindow
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from convcalc.analysis.summary import Layer
     from convcalc.integers import Size
-    from convcalc.ops.base import Op
+    from convcalc.ops.base import Op, Shape, Window
 
 #: So far from the value at hand another one is looked for, in both directions.
 NEAR = 64
@@ -89,17 +89,10 @@ class AxisFit:
 def axis_fits(layer: Layer) -> list[AxisFit]:
     """One for each spatial axis; none for layers that do not read theirs in windows."""
     sizes, outputs = layer.input_shapes[0][2:], layer.output[2:]
-    windows = layer.figures.facts.windows
-    if not len(windows) == len(sizes) == len(outputs):
-        return []
-    if any(isinstance(window, BlockWindow) for window in windows):
-        return []
+    windows = int_windows(layer.figures.facts.windows, sizes, outputs)
     found = []
     names = axis_names(len(sizes) + 2, "channels")[1:]
-    for axis, (size, given) in enumerate(zip(sizes, windows, strict=True)):
-        window = IntWindow.of(given)
-        if window is None or window.kernel == 0 or window.upsample != 1:
-            return []
+    for axis, (size, window) in enumerate(zip(sizes, windows, strict=False)):
         fit = AxisFit(axis, names[axis], size, window.stride)
         slack = window.before + window.after - window.reach
         if isinstance(size, int) and isinstance(outputs[axis], int):
@@ -119,6 +112,60 @@ def axis_fits(layer: Layer) -> list[AxisFit]:
             fit.residue = -slack % window.stride
         found.append(fit)
     return found
+
+
+def int_windows(
+    windows: Sequence[Window], sizes: Sequence[Size], outputs: Sequence[Size]
+) -> list[IntWindow]:
+    """Those of a layer that reads its axes in windows, one an axis; else none."""
+    if not len(windows) == len(sizes) == len(outputs):
+        return []
+    found = []
+    for given in windows:
+        window = IntWindow.of(given)
+        if isinstance(given, BlockWindow) or window is None:
+            return []
+        if window.kernel == 0 or window.upsample != 1:
+            return []
+        found.append(window)
+    return found
+
+
+class Reading:
+    """How one axis is read at sizes that are numbers.
+
+    rest: what the stride leaves over of size + padding − reach. unread: how many rows no output
+    reads; None where that cannot be told. blind: some output reads padding alone.
+    """
+
+    __slots__ = ("blind", "rest", "unread")
+
+    def __init__(self, size: int, outputs: int, window: IntWindow) -> None:
+        reach = window.reach
+        self.rest = (size + window.before + window.after - reach) % window.stride
+        found = unread(size, outputs, window)
+        self.unread = found if isinstance(found, int) else None
+        last = (outputs - 1) * window.stride - window.before
+        self.blind = window.before >= reach or last >= size
+
+    @property
+    def exact(self) -> bool:
+        """Whether the stride divides, and every row is read."""
+        return self.rest == 0 and self.unread == 0
+
+    def __repr__(self) -> str:
+        return f"Reading(rest={self.rest}, unread={self.unread}, blind={self.blind})"
+
+
+def readings(op: Op, shape: Shape, output: Shape) -> tuple[Reading, ...]:
+    """One for each spatial axis; none for layers that do not read theirs in windows."""
+    sizes, outputs = shape[2:], output[2:]
+    windows = int_windows(op.windows(shape), sizes, outputs)
+    return tuple(
+        Reading(size, many, window)
+        for size, many, window in zip(sizes, outputs, windows, strict=False)
+        if isinstance(size, int) and isinstance(many, int)
+    )
 
 
 def _unread(size: int, outputs: int, window: IntWindow) -> Iterator[tuple[int, int]]:

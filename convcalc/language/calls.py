@@ -57,6 +57,20 @@ def unknown_name(expr: Name, known: Callable[[], list[str]]) -> Fault:
     return Fault(message, expr.start, expr.end, help)
 
 
+def pasted(op: Op, kernel: int, expr: Call, text: str, start: int, end: int) -> Fault:
+    """`Conv2d(3, 64, 7)` on 3 channels: a torch.nn call, pasted with its in_channels."""
+    channels = op.given()["out_channels"]
+    written = text[expr.positional[1].start : expr.positional[-1].end]
+    return Fault(
+        f"this reads as a torch.nn call: {channels} channels flow in, and {op.name()} would make "
+        f"{channels} of them with a kernel of {kernel}",
+        start,
+        end,
+        f"write {op.name()}({written}): in_channels are inferred; if the kernel is meant, write "
+        f"kernel_size={kernel}",
+    )
+
+
 def unknown_attribute(expr: Attribute) -> Fault:
     sizes = ("shape", "size", "height", "width", "length", "depth", "batch", "h", "w", "n")
     if expr.name.lower() in sizes:

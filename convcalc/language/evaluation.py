@@ -432,7 +432,7 @@ class Evaluator:
             op = self.make_op(cls, expr, positional, named)
             if not any(value.__class__ is tuple for value in values) or _whole_lists(values):
                 self._ops[key] = op
-        paste = _pasted_kernel(cls, positional) if len(positional) > 2 else 0
+        paste = pasted_kernel(cls, positional) if len(positional) > 2 else 0
         return OpLayer(op, likes, expr, paste)
 
     def double(self, expr: Decimal, scope: Scope) -> float:
@@ -503,7 +503,7 @@ def _whole_lists(values: tuple[Any, ...]) -> bool:
     )
 
 
-def _pasted_kernel(cls: type[Op], positional: list[Any]) -> int:
+def pasted_kernel(cls: type[Op], positional: list[Any]) -> int:
     """The second argument of a convolution where it looks like a number of channels.
 
     A pasted torch.nn.Conv2d(in, out, kernel) would mean out_channels, kernel_size, stride here. A

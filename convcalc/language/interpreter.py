@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from convcalc.errors import LayerError, Place, Problem
 from convcalc.graph import MAX_NODES, Graph, GraphBuilder, Value, context_notes
 from convcalc.integers import Formula
-from convcalc.language.calls import argument_span, check_part
+from convcalc.language.calls import argument_span, check_part, pasted
 from convcalc.language.evaluation import LONG, MOST_REPEATS, MOST_WORK, Evaluator, Scope
 from convcalc.language.expressions import Binding, Chain, Expr, ListExpr
 from convcalc.language.faults import Absorbed, Exhausted, Fault, Problems, Text
@@ -372,17 +372,8 @@ class Interpreter:
         channels = op.given()["out_channels"]
         if not isinstance(value.shape[1], int) or value.shape[1] != channels:
             return
-        call = layer.call
-        assert call is not None
-        written = self.text.text[call.positional[1].start : call.positional[-1].end]
-        raise Fault(
-            f"this reads as a torch.nn call: {channels} channels flow in, and {op.name()} would "
-            f"make {channels} of them with a kernel of {kernel}",
-            start,
-            end,
-            f"write {op.name()}({written}): in_channels are inferred; "
-            f"if the kernel is meant, write kernel_size={kernel}",
-        )
+        assert layer.call is not None
+        raise pasted(op, kernel, layer.call, self.text.text, start, end)
 
     def block(
         self,

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from convcalc.errors import DesignError, LayerError, Problem
 from convcalc.graph import GraphBuilder
-from convcalc.language.calls import argument_span
-from convcalc.language.evaluation import Evaluator, Scope
+from convcalc.language.calls import argument_span, pasted
+from convcalc.language.evaluation import Evaluator, Scope, pasted_kernel
 from convcalc.language.expressions import Call, Chain, Name, parse
 from convcalc.language.faults import Absorbed, Fault, Problems, Text
 from convcalc.language.values import BUILTINS, OpLayer, kind
 from convcalc.ops.arguments import Argument, Count, Lengths, Like, Scale, Sizes
-from convcalc.ops.base import REGISTRY, Op
+from convcalc.ops.base import AXES_REMOVED, REGISTRY, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,10 +59,12 @@ class SingleLayer:
         cls: type[Op],
         positional: Sequence[Any],
         named: Mapping[str, Any],
+        paste: int = 0,
     ) -> None:
         self.text = text
         self.expr = expr
         self.cls = cls
+        self._paste = paste
         self._positional = list(positional)
         self._named = dict(named)
         self.unknowns: list[Unknown] = []
@@ -134,14 +136,36 @@ class SingleLayer:
             value.node.layout = value.layout = layout
             values.append(value)
         place = self.text.place(self.expr.start, self.expr.end)
+        self._check_paste(op, values)
         try:
             return builder.finish({"output": builder.add(op, *values, place=place)})
         except LayerError as error:
+            error.help = _input_help(error, list(inputs.values()))
             raise self.error(error) from None
+
+    def _check_paste(self, op: Op, values: Sequence[Value]) -> None:
+        if not self._paste or values[0].shape[1] != op.given()["out_channels"]:
+            return
+        assert isinstance(self.expr, Call)
+        start, end = self.expr.start, self.expr.end
+        problems = Problems()
+        problems.fault(self.text, pasted(op, self._paste, self.expr, self.text.text, start, end))
+        raise problems.error()
 
 
 def _takes_tokens(cls: type[Op]) -> bool:
-    return cls.layout in ("tokens", "features") or cls.name() == "TokensToImage"
+    return cls.layout in ("tokens", "features") or cls.name() in ("TokensToImage", "Linear")
+
+
+def _input_help(error: LayerError, inputs: Sequence[Sequence[Entry]]) -> str | None:
+    """Nothing stands before the layer: it is the input that was written otherwise."""
+    if error.help == AXES_REMOVED:
+        return "an input has its channels first, then its height and width: 3x227x227"
+    first = inputs[0]
+    if "what flows in is" in error.message and len(first) > 2 and first[0] == 1:
+        rest = "x".join(map(str, first[1:]))
+        return f"{error.help}; or leave the batch out: {rest}" if error.help else None
+    return error.help
 
 
 def _filled(value: Any, known: Mapping[Unknown, Any]) -> Any:
@@ -182,6 +206,9 @@ def read_layer(source: str, inputs: Sequence[str] = ()) -> SingleLayer:
     try:
         return _read(text, inputs)
     except Fault as fault:
+        help = fault.help() if callable(fault.help) else fault.help
+        if help is None and fault.message.startswith("there is no"):
+            fault.help = _known()
         problems.fault(text, fault)
     except Absorbed:
         pass
@@ -192,7 +219,11 @@ def _read(text: Text, inputs: Sequence[str]) -> SingleLayer:
     raw = text.text
     if not raw.strip():
         raise Fault("no layer is given", 0, 1, "as in Conv2d(96, 11, stride=4)")
-    blanked = "".join(_BLANK if c == "?" and _alone(raw, i) else c for i, c in enumerate(raw))
+    for index, character in enumerate(raw):
+        if character == "?" and not _alone(raw, index):
+            message = "a ? stands by itself in the place of a whole number"
+            raise Fault(message, index, index + 1, "as in Conv2d(96, ?, stride=4)")
+    blanked = "".join(_BLANK if c == "?" else c for c in raw)
     expr = parse(blanked)
     builder = GraphBuilder("arguments")
     names = {name: builder.input(name, (1,)) for name in inputs}
@@ -251,7 +282,8 @@ def _called(text: Text, expr: Call, cls: type[Op], evaluator: _Evaluator) -> Sin
     if cls.takes_likes:
         evaluator.take_likes(cls, expr, positional, named)
     evaluator.check(cls, expr)
-    layer = SingleLayer(text, expr, cls, positional, named)
+    paste = pasted_kernel(cls, positional) if len(positional) > 2 else 0
+    layer = SingleLayer(text, expr, cls, positional, named, paste)
     if not layer.unknowns:
         evaluator.make_op(cls, expr, positional, named)  # its faults know their places
     return layer

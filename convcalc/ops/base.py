@@ -401,6 +401,10 @@ def rank_name(spatial: int) -> str:
     return names[spatial] if 0 <= spatial < len(names) else f"a value of {spatial + 2} axes"
 
 
+#: What helps where no spatial axes flow in.
+AXES_REMOVED = "a Flatten or Linear before it has removed the axes; put it before them"
+
+
 def rank_error(op: Op, shape: Shape, spatial: Sequence[int]) -> LayerError:
     """What flows in has the wrong number of axes."""
     want = " or ".join(rank_name(s) for s in spatial)
@@ -409,7 +413,7 @@ def rank_error(op: Op, shape: Shape, spatial: Sequence[int]) -> LayerError:
     base, last = op.name()[:-2], op.name()[-2:]
     sibling = f"{base}{have}d"
     if have == 0 and max(spatial) > 0:
-        help = "a Flatten or Linear before it has removed the axes; put it before them"
+        help = AXES_REMOVED
     elif last in ("1d", "2d", "3d") and sibling in REGISTRY:
         help = f"write {sibling}"
     return LayerError(f"{op.name()} takes {want}; what flows in is {rank_name(have)}", help)
@@ -435,6 +439,7 @@ def at_least_one(shape: Shape, what: str) -> list[Condition]:
 
 __all__ = [
     "AXES",
+    "AXES_REMOVED",
     "GLOBAL",
     "LETTERS",
     "REGISTRY",

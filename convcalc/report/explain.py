@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from convcalc.analysis.explain import Derivation, Explained, Sharing
     from convcalc.analysis.solve import Solution, Solved
-    from convcalc.analysis.strides import AxisFit
+    from convcalc.analysis.strides import AxisFit, Reading
     from convcalc.analysis.summary import Layer, Summary
     from convcalc.integers import Size
     from convcalc.ops.explanation import Rule
@@ -82,8 +82,10 @@ class Line:
 
 def lines_of(rules: Iterable[Rule], *, kept: bool = True) -> list[Line]:
     """The rules, those alike of several axes as one. kept: also those of sizes that stay."""
+    rules = list(rules)
     lines: list[Line] = []
     known: dict[tuple[str, ...], Line] = {}
+    spatial = sum(rule.figure in _ROWS for rule in rules)
     for rule in rules:
         kind, axis = _parts(rule.figure)
         if not kept and (rule.note == _KEPT or (kind != "size" and _stays(rule))):
@@ -101,7 +103,7 @@ def lines_of(rules: Iterable[Rule], *, kept: bool = True) -> list[Line]:
             known[key] = line
     for kind in ("receptive field", "jump"):
         alone = [line for line in lines if line.kind == kind]
-        if len(alone) == 1:
+        if len(alone) == 1 and len(alone[0].axes) >= spatial:
             alone[0].axes = []  # it is that of all axes
     return lines
 
@@ -303,7 +305,11 @@ def _paragraphs(report: LayerReport) -> Iterator[str]:
     assert derivation is not None
     if report.wanted is not None and report.solved is None:
         wanted = numbers.TIMES.join("?" if size is None else str(size) for size in report.wanted)
-        yield f"Wanted: {wanted}. {'That is what comes out.' if report.ok else 'It does not.'}"
+        made = numbers.shape(map(expand, report.layer.output[1:])) if report.layer else numbers.NONE
+        if report.ok:
+            yield f"Wanted: {wanted}. That is what comes out."
+        else:
+            yield f"Wanted: {wanted}, but {made} comes out. Put ? for a number to have it found."
     if derivation.fits:
         yield from fit_sentences(derivation.fits)
 
@@ -410,7 +416,13 @@ def _found(report: LayerReport) -> str:
         for name, (first, last) in solved.ranges.items()
     )
     count = numbers.plural(solved.count, "solution") if solved.count else "no solution"
-    text = f"{report.expression} → {wanted}: {count} among {ranges}."
+    text = f"{report.expression} → {wanted}: {count} among {ranges}"
+    fitting = [solution.fits for solution in solved.solutions]
+    if None not in fitting and len(fitting) == solved.count > 1:
+        exact = fitting.count(True)
+        some = "all" if exact == solved.count else str(exact or "none")
+        text += f", {some} of which {'fits' if exact == 1 else 'fit'} exactly"
+    text += "."
     if not solved.solutions and solved.nearest:
         text += " The nearest:"
     elif len(solved.solutions) > SHOWN:
@@ -423,17 +435,36 @@ def _solutions(report: LayerReport) -> tuple[list[Column], list[list[str]]]:
     assert solved is not None
     columns = [Column(name, right=True) for name in solved.ranges]
     columns += [Column("layer", gives=True), Column("input"), Column("output")]
-    rows = [_solution(found) for found in (solved.solutions or solved.nearest)[:SHOWN]]
+    shown = (solved.solutions or solved.nearest)[:SHOWN]
+    windows = any(found.readings for found in shown)
+    if windows:
+        columns.append(Column("fits"))
+    rows = [_solution(found, windows) for found in shown]
     return columns, rows
 
 
-def _solution(found: Solution) -> list[str]:
-    return [
+def _solution(found: Solution, windows: bool) -> list[str]:
+    cells = [
         *(str(value) for value in found.values.values()),
         str(found.op),
         numbers.shape(found.inputs[0][1:]),
         numbers.shape(found.output[1:]),
     ]
+    if windows:
+        told = dict.fromkeys(map(_reading, found.readings))
+        cells.append(" and ".join(told) if told else numbers.NONE)
+    return cells
+
+
+def _reading(reading: Reading) -> str:
+    """Of one axis whether the layer fits, in a few words."""
+    if reading.exact:
+        return "exactly"
+    if reading.unread is None:
+        return f"{reading.rest} left over"
+    if reading.unread:
+        return f"{reading.unread:,} never read"
+    return f"{reading.rest} left over, in padding"
 
 
 def _solutions_text(report: LayerReport, width: int | None, style: Style) -> list[str]:
@@ -452,6 +483,8 @@ def _solved_dict(solved: Solved) -> dict[str, Any]:
                 "layer": str(s.op),
                 "inputs": [list(shape[1:]) for shape in s.inputs],
                 "output": list(s.output[1:]),
+                "fits": s.fits,
+                "unread_rows": [reading.unread for reading in s.readings],
             }
             for s in found
         ]
