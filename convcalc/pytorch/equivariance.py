@@ -4,15 +4,16 @@ Both are cut from one larger image, so that what leaves at one edge and comes in
 new. In float64, with random weights of such a size that values neither grow nor vanish, a layer's
 places that no padding has a part in must be those of the other run, moved; to 10 digits of the
 largest, as sums may be taken in another order. Layers behind the last that follows shifts are left
-out: the network is run up to there.
+out: the network is run up to there, and with fewer channels, as their number has no part in it.
 
-The image is longer along the axis that is looked at, until there are inner places to compare.
+The image is longer along the axis that is looked at, until there are inner places to compare, and
+small along the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import lcm
+from math import gcd, lcm
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +30,7 @@ from convcalc.pytorch.receptive import along
 
 if TYPE_CHECKING:
     from convcalc.graph import Flow, Node
+    from convcalc.ops.base import Op
 
     #: Of each input, without the batch.
     Sizes = Mapping[str, Sequence[int]]
@@ -42,7 +44,9 @@ FACTORS = (1, 2, 3, 4, 6, 8, 12, 16)
 #: Longer inputs are not tried.
 MAX_LENGTH = 4096
 #: Along the other axes an input is as small as the network takes it.
-SMALL = (32, 64, 96, 128, 224, 256)
+SMALL = (8, 16, 32, 64, 96, 128, 224, 256)
+#: Numbers of channels are divided by the first of these with which the network is a valid one.
+THINNER = (16, 8, 4, 2, 1)
 
 
 def compare_equivariance(
@@ -91,6 +95,19 @@ def _up_to_features(graph: Graph, whole: Equivariance) -> tuple[Graph | None, di
     Their paths are other ones; None where no layer follows shifts.
     """
     needed = ancestors(graph.nodes, (node.index for node in whole.features))
+    if not whole.features:
+        return None, {}
+    for factor in THINNER[:-1]:
+        try:
+            return _copy(graph, whole, needed, factor)
+        except ConvcalcError:  # channels that do not divide
+            continue
+    return _copy(graph, whole, needed, 1)
+
+
+def _copy(
+    graph: Graph, whole: Equivariance, needed: set[int], factor: int
+) -> tuple[Graph, dict[int, int]]:
     builder = GraphBuilder(graph.name)
     values: dict[int, Value] = {}
     indices: dict[int, int] = {}
@@ -98,14 +115,32 @@ def _up_to_features(graph: Graph, whole: Equivariance) -> tuple[Graph | None, di
         if node.op is None:
             values[node.index] = builder.input(node.path, graph.inputs[node.path])
         elif node.index in needed:
-            values[node.index] = builder.add(node.op, *(values[i] for i in node.inputs))
+            flowing = [values[i] for i in node.inputs]
+            own = graph.nodes[node.inputs[0]].structure
+            op = _thinner(node.op, own[1], flowing[0].shape[1], factor)
+            values[node.index] = builder.add(op, *flowing)
         else:
             continue
         indices[values[node.index].node.index] = node.index
-    if not whole.features:
-        return None, indices
     outputs = {f"out{i}": values[node.index] for i, node in enumerate(whole.features)}
     return builder.finish(outputs), indices
+
+
+def _thinner(op: Op, channels: Any, left: Any, factor: int) -> Op:
+    """The layer with fewer channels where their number can be divided; raises LayerError.
+
+    channels: that flow into it. left: what they have become.
+    """
+    given = op.given()
+    count = given.get("out_channels")
+    if factor == 1 or not isinstance(count, int):
+        return op
+    if count % factor == 0:
+        given["out_channels"] = count // factor
+    groups = given.get("groups", 1)
+    if groups > 1:
+        given["groups"] = left if groups == channels else gcd(groups, left, given["out_channels"])
+    return type(op)(**given)
 
 
 def _axis(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import convcalc
+from convcalc.analysis.equivariance import equivariance
 from convcalc.graph import flow
 from convcalc.language import parse_document
 from convcalc.ops.attention import PositionBias
@@ -15,7 +16,7 @@ from convcalc.ops.convolution import Conv2d
 from convcalc.ops.normalization import GroupNorm
 from convcalc.ops.pooling import MaxPool2d
 from convcalc.pytorch import Comparison
-from convcalc.pytorch.equivariance import compare_equivariance
+from convcalc.pytorch.equivariance import _up_to_features, compare_equivariance
 from tests.analysis.test_equivariance import GATE, MAP, TWO
 
 
@@ -59,6 +60,20 @@ def test_small_networks(layers: str) -> None:
 def test_a_wrong_stride_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MaxPool2d, "windows", lambda self, *shapes: [Window(2, 1)] * 2)
     assert "MaxPool2d" in failing(NET, 3, 32, 32)
+
+
+def test_the_copy_that_is_run_is_thin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has fewer channels, in depthwise convolutions too; a wrong rule still shows."""
+    for name, variant, factor in (("resnet", "resnet50", 16), ("mobilenetv1", None, 16)):
+        found = convcalc.load(name, variant).flow()
+        cut, indices = _up_to_features(found.graph, equivariance(found))
+        assert cut is not None
+        for node in cut.layers:
+            own = found.graph.nodes[indices[node.index]]
+            assert node.structure[1] * factor == own.structure[1]
+            assert type(node.op) is type(own.op)
+    monkeypatch.setattr(MaxPool2d, "windows", lambda self, *shapes: [Window(2, 1)] * 2)
+    assert "MaxPool2d" in failing(NET.replace("(4,", "(64,"), 3, 32, 32)
 
 
 def test_forgotten_padding_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
