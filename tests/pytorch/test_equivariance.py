@@ -64,14 +64,14 @@ def test_a_wrong_stride_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_copy_that_is_run_is_thin(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has fewer channels, in depthwise convolutions too; a wrong rule still shows."""
-    for name, variant, factor in (("resnet", "resnet50", 16), ("mobilenetv1", None, 16)):
+    for name, variant in (("resnet", "resnet50"), ("mobilenetv1", None)):
         found = convcalc.load(name, variant).flow()
         cut, indices = _up_to_features(found.graph, equivariance(found))
         assert cut is not None
-        for node in cut.layers:
-            own = found.graph.nodes[indices[node.index]]
-            assert node.structure[1] * factor == own.structure[1]
-            assert type(node.op) is type(own.op)
+        pairs = [(node, found.graph.nodes[indices[node.index]]) for node in cut.layers]
+        assert all(type(node.op) is type(own.op) for node, own in pairs)
+        few, many = (sum(pair[i].structure[1] for pair in pairs) for i in (0, 1))
+        assert few * 8 < many
     monkeypatch.setattr(MaxPool2d, "windows", lambda self, *shapes: [Window(2, 1)] * 2)
     assert "MaxPool2d" in failing(NET.replace("(4,", "(64,"), 3, 32, 32)
 
