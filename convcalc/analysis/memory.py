@@ -187,7 +187,7 @@ class Memory:
         self._training: Pass | None = None
         self._trained: Run | None = None
         # What layers do in evaluation, by their facts and the strides of what flows in.
-        self._still: dict[tuple[Facts | None, tuple[Strides, ...]], Trace] = {}
+        self._passing: dict[tuple[Facts | None, tuple[Strides, ...]], Trace] = {}
         self._gradients: list[Size] | None = None
         self._after_forward = 0
         self._inference: Course | None = None
@@ -222,8 +222,9 @@ class Memory:
             if trace is None:
                 trace = self._trace(node, into, trains=trains, overwritten=overwritten)
                 known[key] = trace
-                if trace.alike:
-                    self._still[facts[index], tuple([lie for lie, _ in into])] = trace
+                if trace.passing is not None:
+                    lie = tuple([strides for strides, _ in into])
+                    self._passing[facts[index], lie] = trace.passing
             flowing[index] = trace.flowing
             if trace.root is not None:
                 roots[index] = trace.root[1]
@@ -239,7 +240,7 @@ class Memory:
 
     def _in_evaluation(self) -> Run:
         """Those that run in evaluation. No gradient flows."""
-        facts, known = self.flow.facts, self._still
+        facts, known = self.flow.facts, self._passing
         run = self._run()
         strides: list[Strides] = [None] * len(facts)
         for node in self.flow.graph.layers:

@@ -47,7 +47,7 @@ class _Activation(Op):
         x = inputs[0]
         if self.keeps == "output" or (self.keeps == "either" and self.inplace):
             return tape.pointwise(x, saves=[OUTPUT], inplace=self.inplace)
-        if not (self.inplace and x.needs):
+        if not (self.inplace and tape.learns(x)):
             return tape.pointwise(x, saves=[x], inplace=self.inplace)
         copy = tape.new(x.shape, "copy of the input")
         return tape.pointwise(x, saves=[copy], inplace=True)

@@ -444,7 +444,7 @@ class MultiheadAttention(_OnTokens):
         half = len(tape.weights) // 2
         qkv = tape.reshape(tape.linear(x, *tape.weights[:half]), split)
         query, key, value = tape.unbind(tape.permute(qkv, (2, 0, 3, 1, 4)), 0)
-        if tape.training and self.dropout > 0:
+        if self.dropout > 0 and tape.training:
             mixed = attention(tape, query, key, value, self.dropout)
         else:
             mixed = flash_attention(tape, query, key, value)

@@ -125,7 +125,7 @@ class StochasticDepth(Op):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
-        if not tape.training or self.p == 0:
+        if self.p == 0 or not tape.training:
             return x
         rows = x.shape[0] if self.mode == "row" else 1
         return tape.multiply(x, tape.new((rows, *[1] * (len(x.shape) - 1)), "noise"))

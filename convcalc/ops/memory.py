@@ -156,7 +156,6 @@ class Kernel:
         plan: Iterable[Step],
         peak: Bytes,
         saved: Iterable[int],
-        *,
         taken: Bytes = 0,
         copies: Bytes = 0,
         wants: Strides = None,
@@ -180,7 +179,7 @@ class Trace:
     peak: the most bytes that live at once, above what lives before. out: the output's storage.
     output, strides, node: its bytes, strides and target. flowing: its strides, and whether
     a gradient must reach it.
-    alike: the layer does the same in evaluation, where nothing is kept.
+    passing: what it does in evaluation, where that is the same but that nothing is kept.
     kept: storages that backward needs, each once. names: what these are. nodes: in the order of
     creation; after one with several outputs a None for each of these.
 
@@ -192,7 +191,6 @@ class Trace:
     """
 
     __slots__ = (
-        "alike",
         "flowing",
         "kept",
         "names",
@@ -202,6 +200,7 @@ class Trace:
         "out",
         "output",
         "overwrites",
+        "passing",
         "peak",
         "rewrites",
         "root",
@@ -233,7 +232,8 @@ class Trace:
         self.names = tuple(names)
         self.same = self.view = -1
         self.root: tuple[int, Bytes] | None = None
-        self.alike = self.overwrites = False
+        self.overwrites = False
+        self.passing: Trace | None = None
         self.roots: tuple[int, ...] = ()
         self.rewrites = NOBODY
 
@@ -262,7 +262,8 @@ class Tape:
         exact: bool,
     ) -> None:
         self.output = output
-        self.training = training
+        self._training = training
+        self._asked = False  # whether what it does may hang on the mode
         self.cuda = cuda
         self.width = width
         self.inputs = [
@@ -292,6 +293,20 @@ class Tape:
         self._nodes: list[Kernel | None] = []
         self._live: Size = 0
         self._peak: Size = 0
+        # The same where backward keeps nothing.
+        self._passing_live: Size = 0
+        self._passing_peak: Size = 0
+
+    @property
+    def training(self) -> bool:
+        """The module's mode. To be asked last: evaluation is then traced by itself."""
+        self._asked = True
+        return self._training
+
+    def learns(self, x: Stored) -> bool:
+        """Whether a gradient must reach x, as none does in evaluation. To be asked last, too."""
+        self._asked = True
+        return x.needs
 
     @property
     def statistics(self) -> int:
@@ -319,6 +334,9 @@ class Tape:
             live = self._live = self._live + size
             if live > self._peak:
                 self._peak = live
+            live = self._passing_live = self._passing_live + size
+            if live > self._passing_peak:
+                self._passing_peak = live
         return Stored(shape, store, width, strides)
 
     def drop(self, *values: Stored, unless: Stored | None = None) -> None:
@@ -326,15 +344,21 @@ class Tape:
 
         Without it they go when the layer is done. unless: a value that may lie in the same one.
         """
+        if not self._exact:
+            return
         for value in values:
-            if unless is None or value.store != unless.store:
-                index = value.store - self._given
-                if self._exact and index >= 0 and value.store not in self._kept:
-                    self._live = self._live - self._sizes[index]
+            store = value.store
+            if store >= self._given and (unless is None or store != unless.store):
+                size = self._sizes[store - self._given]
+                self._passing_live = self._passing_live - size
+                if store not in self._kept:
+                    self._live = self._live - size
 
     def finish(self, out: Stored) -> Trace:
         """The trace of a layer with that output."""
         given, sizes, kept = self._given, self._sizes, self._kept
+        output = product(self.output) * self.width
+        passing = self._passing(out, output)
         names = ["output" if s == out.store else self._name(s) for s in kept]
         lasting = [s for s in range(given, given + len(sizes)) if s in kept or s == out.store]
         if len(lasting) < len(sizes):  # the others are gone, and numbers close up
@@ -346,10 +370,8 @@ class Tape:
             out.store = renamed[out.store]
             kept = {renamed[store]: None for store in kept}
         new = [sizes[store - given] for store in lasting]
-        output = product(self.output) * self.width
         trace = Trace(self._peak, new, out, output, self._nodes, kept, names)
-        # In training it makes its output alone: there is nothing that it could do without.
-        trace.alike = self._exact and (not sizes or (len(sizes) == 1 and out.store == given))
+        trace.passing = passing
         trace.roots = tuple(self._roots)
         trace.rewrites = self._rewrites
         root, same = out.root, out.same
@@ -362,6 +384,15 @@ class Tape:
         if root is not None and trace.same < 0 and trace.view < 0:
             trace.root = (root.node, root.bytes)
         return trace
+
+    def _passing(self, out: Stored, output: Size) -> Trace | None:
+        """What the layer does in evaluation; None where that is another course."""
+        if self._asked or not self._exact:
+            return None
+        made = out.store - self._given
+        new = [self._sizes[made]] if made >= 0 else []
+        value = Stored(out.shape, min(out.store, self._given), out.width, out.strides)
+        return Trace(self._passing_peak, new, value, output, (), (), ())
 
     def _name(self, store: int) -> str:
         if store >= self._given:
@@ -403,7 +434,10 @@ class Tape:
         """
         if inplace is None:
             if width is None:
-                width = max([edge.width for edge in edges])
+                width = edges[0].width
+                for edge in edges:
+                    if edge.width > width:
+                        width = edge.width
             out = self.new(shape, name, width=width, strides=strides, storage=storage)
         else:
             out = self._alias(inplace, shape, inplace.strides)
@@ -432,7 +466,13 @@ class Tape:
     def view(self, x: Stored, shape: Shape, strides: Strides, makes: Made) -> Stored:
         """A tensor in the storage of x. makes: x's gradient."""
         out = self._alias(x, shape, strides)
-        out.node = self._node(out, [x], makes=[makes])
+        if x.node == NOBODY:
+            return out
+        if isinstance(makes, View):
+            size = x.bytes if self._exact else 0
+            out.node = self._add(Kernel([(VIEW, x.node, size, makes)], 0, ()))
+        else:
+            out.node = self._node(out, [x], makes=[makes])
         return out
 
     def split(self, x: Stored, lengths: Sequence[Size], axis: int) -> list[Stored]:
@@ -485,18 +525,17 @@ class Tape:
             if target == NOBODY:
                 continue
             made = NEW if makes is None else makes[number]
-            size = edge.bytes if exact else 0
-            if isinstance(made, View):
-                plan.append((VIEW, target, size, made))
-                continue
-            if isinstance(made, Block):
-                plan.append((BLOCK, target, size, made.bytes))
-                formulas.append((number, made.bytes, ()))
-                continue
-            full = size
+            size = full = edge.bytes if exact else 0
             stages: list[Size] = []
             factor = None
             if made != NEW:
+                if isinstance(made, View):
+                    plan.append((VIEW, target, size, made))
+                    continue
+                if isinstance(made, Block):
+                    plan.append((BLOCK, target, size, made.bytes))
+                    formulas.append((number, made.bytes, ()))
+                    continue
                 if isinstance(made, Times):
                     factor, made = made.factor, FULL
                 # What comes in the output's shape and dtype is summed, and turned into the edge's.
@@ -509,13 +548,9 @@ class Tape:
                     continue
                 full = out.bytes if made == FULL and exact else 0
             formulas.append((number, full, stages))
-            own = None
-            if (
-                edge.strides is not None
-                and not contiguous
-                and lay.is_dense(edge.shape, edge.strides)
-            ):
-                own = edge.strides
+            own = edge.strides
+            if own is not None and (contiguous or not lay.is_dense(edge.shape, own)):
+                own = None
             if factor is not None and not stages:
                 plan.append((TIMES, target, size, (edge.shape, factor.shape, factor.strides)))
             elif target <= FIRST_PARAMETER and own is None:
@@ -532,9 +567,10 @@ class Tape:
                 saved.append(store)
         peak = _worst(formulas, scratch, first, extra) if exact else 0
         copied = out.bytes if copies and exact else 0
-        self._nodes.append(
-            Kernel(plan, peak, saved, taken=taken, copies=copied, wants=out.strides, ports=ports)
-        )
+        return self._add(Kernel(plan, peak, saved, taken, copied, out.strides, ports))
+
+    def _add(self, kernel: Kernel) -> int:
+        self._nodes.append(kernel)
         return self._flows + len(self._nodes) - 1
 
     # ------------------------------------------------------------------ elementwise
@@ -626,7 +662,7 @@ class Tape:
         On a GPU noise of x's own shape is a mask of bytes, unless x is overwritten.
         Source: aten/src/ATen/native/Dropout.cpp.
         """
-        if not self.training or p == 0:
+        if p == 0 or not self.training:
             return x
         if p == 1:  # x · 0, for which one number is enough
             return self.multiply(x, self.new((), "noise", width=x.width), inplace=inplace)
@@ -716,8 +752,11 @@ class Tape:
         full = None if _ones(shape[:axis]) else lay.contiguous(shape)
         makes = [_slice(v.shape, shape, full) if v.needs else SAME for v in values]
         first = values[0]
-        last = all(lay.is_channels_last(v.shape, v.strides) for v in values)
-        strides = lay.channels_last(shape) if last and first.strides is not None else None
+        strides = None
+        if first.strides is not None and all(
+            lay.is_channels_last(v.shape, v.strides) for v in values
+        ):
+            strides = lay.channels_last(shape)
         return self.kernel(shape, *values, makes=makes, strides=strides)
 
     def wrapped(self, x: Stored, before: Sequence[Size], after: Sequence[Size]) -> Stored:
@@ -820,11 +859,15 @@ def _worst(
 ) -> Size:
     """The most bytes at once while a node computes its gradients, then sums them."""
     live: Size = 0
+    staged = False
+    for _, full, stages in formulas:
+        live = live + full
+        if stages:
+            staged = True
+    if scratch is None and not staged:  # all of them live at once
+        return live + extra
+    live = 0
     peak: Size = extra
-    if scratch is None and not any(stages for _, _, stages in formulas):
-        for _, full, _ in formulas:
-            peak = peak + full
-        return peak
     for number, full, _ in sorted(formulas, key=lambda f: f[0] != first):
         live = live + full
         own = full * scratch[number] if scratch is not None else 0

@@ -132,7 +132,7 @@ class _BatchNorm(_RunningNorm):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
-        if not tape.training and self.track_running_stats:
+        if self.track_running_stats and not tape.training:
             return tape.pointwise(x)
         return normalised(tape, x, (x.shape[1],), tape.weights)
 

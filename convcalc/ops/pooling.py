@@ -209,7 +209,7 @@ class _MaxPool(_Pool):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = same_padded(tape, self, inputs[0])
-        return largest(tape, x, indices=self.spatial != 1 or tape.cuda or x.needs)
+        return largest(tape, x, indices=self.spatial != 1 or tape.cuda or tape.learns(x))
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         tf_same = self.padding == "tf_same"
