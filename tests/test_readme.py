@@ -6,6 +6,7 @@ To renew the outputs: python -m tests.test_readme
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import re
 import shlex
@@ -56,6 +57,22 @@ def test_the_yaml_is_the_file_of_the_zoo() -> None:
     shown = re.search(r"```yaml\n(.*?)```", README.read_text(), re.S)
     assert shown
     assert shown[1] == (ROOT / "architectures" / "vgg16.yaml").read_text()
+
+
+def test_figures_in_its_sentences() -> None:
+    text = " ".join(README.read_text().split())
+    designs = json.loads(run("convcalc list --format json"))["total"]
+    variants = json.loads(run("convcalc list --variants --format json"))["total"]
+    assert f"holds {designs} designs in {variants} variants" in text
+    totals = json.loads(run("convcalc summary vgg16 --format json"))["totals"]
+    values, saved = totals["volumes"], totals["saved_bytes"]
+    told = f"its volumes are {values:,} values, {4 * values:,} bytes, and what is kept for backward"
+    assert f"{told} is {saved:,}" in text
+    command = "convcalc fit resnet --memory 24GiB --optimizer adam"
+    batch = json.loads(run(f"{command} --format json"))["budgets"][0]
+    told = f"`{command}` says {batch['largest']} at 224×224, and proves that"
+    assert f"{told} {batch['beyond'][0]} is too many" in text
+    assert batch["answer"] == "proved"
 
 
 if __name__ == "__main__":
