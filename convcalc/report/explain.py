@@ -357,7 +357,9 @@ def _unread(fit: AxisFit, one: str, many: str) -> str:
     if not count:
         return ""
     if not fit.unread:
-        return f"{count:,} {one if count == 1 else many} never read"
+        return (
+            f"{count:,} {one} is never read" if count == 1 else f"{count:,} {many} are never read"
+        )
     runs = [f"{a}" if a == b else f"{a}–{b}" for a, b in fit.unread[:6]]
     more = "…" if len(fit.unread) > 6 else ""
     where = ", ".join(runs) + (f", {more}" if more else "")

@@ -178,6 +178,21 @@ def test_a_wrong_rule_is_caught_and_named(
     assert re.search(pattern, found.out)
 
 
+def test_of_many_faults_the_first_are_told(
+    run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    file = tmp_path / "deep.yaml"
+    file.write_text("convcalc: 1\nname: Deep\ninput: [1, 9]\nlayers:\n- 14 * Conv1d(1, 1)\n")
+    op: Any = REGISTRY["Conv1d"]
+    right = op.macs
+    monkeypatch.setattr(op, "macs", lambda self, *shapes: right(self, *shapes) + 1)
+    found = run("check", file, "--device", "cpu")
+    assert found.code == 1
+    assert found.out.count(": macs computed") == 12
+    assert "  and 3 more, which --format json lists\n" in found.out  # 14 layers and the total
+
+
 def test_json(run: Runner, small: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     bad = tmp_path / "bad.yaml"

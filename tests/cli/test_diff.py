@@ -73,6 +73,7 @@ def test_depth(run: Runner) -> None:
     [
         ("diff vgg16", "convcalc diff needs A B: each a YAML file", "as in convcalc diff resnet"),
         ("diff vgg16 vgg16 vgg16", "unexpected extra argument (vgg16)", "as in"),
+        ("diff no:such/design.yaml vgg16", "no file 'no:such/design.yaml'", ""),
         ("diff - -", "only one of the designs can be read from stdin", ""),
         ("diff resnet:resnet51 resnet", "no variant 'resnet51'", "did you mean"),
         ("diff vgg16 vgg17", "no file 'vgg17'", "did you mean 'vgg16'?"),

@@ -78,10 +78,27 @@ def test_json(run: Runner) -> None:
     assert found["totals"][0]["value"] == 138_357_544  # type: ignore[index]
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        ("Conv2d(8, 1, stride=2)", "3x4x4", "2 rows and columns are never read: 1, 3 (from 0)"),
+        ("Conv1d(8, 1, stride=9)", "3x98", "1–8, 10–17, 19–26, 28–35, 37–44, 46–53, … (from 0)"),
+        ("MaxPool1d(2, 3)", "3x100000", "33,334 positions are never read"),  # too many to be listed
+    ],
+)
+def test_rows_that_are_never_read(layer: str, shape: str, message: str, run: Runner) -> None:
+    assert message in run("layer", layer, "--input", shape).out
+
+
 def test_exit_codes(run: Runner) -> None:
     assert run(*ALEXNET, "3x224x224").code == 0
     assert run(*ALEXNET, "3x224x224", "--strict").code == 1
     assert run(*ALEXNET, "3x227x227", "--strict").code == 0
+    # what is left over is padding: every row is read, and nothing is warned of
+    assert run("layer", "Conv2d(8, 3, 2, 1)", "--input", "3x8x8", "--strict").code == 1
+    # it fits, and its kernel is larger than the input
+    wide = ("layer", "Conv2d(8, 9, padding=4)", "--input", "3x4x4")
+    assert (run(*wide).code, run(*wide, "--strict").code) == (0, 1)
     assert run(*ALEXNET, "3x224x224", "--output", "55").code == 1
     assert run(*ALEXNET, "3x227x227", "--output", "55x55").code == 0
 

@@ -118,6 +118,20 @@ def test_what_cannot_train_has_no_training_peak() -> None:
 
 
 @pytest.mark.parametrize(
+    ("layers", "inference", "training"),
+    [
+        ("Conv2d(1, 1)", "in forward of Conv2d", "in backward of Conv2d"),
+        ("Flatten", "in forward of the input", "in forward of the loss"),  # nothing is new
+    ],
+)
+def test_where_a_pass_peaks(layers: str, inference: str, training: str) -> None:
+    text = f"convcalc: 1\ninput: [3, 8, 8]\nlayers: {layers}\n"
+    lines = table.render(convcalc.load(text).summary()).splitlines()
+    told = [line.rpartition(", ")[2] for line in lines if " peak " in line]
+    assert told == [inference, training]
+
+
+@pytest.mark.parametrize(
     ("dtype", "width"), [("float32", 4), ("float64", 8), ("float16", 2), ("bfloat16", 2)]
 )
 def test_dtypes(dtype: str, width: int) -> None:

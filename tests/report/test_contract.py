@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv as stdcsv
 import io
 import json as stdjson
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import convcalc
 from convcalc.integers import parse
 from convcalc.report import csv, json, markdown
 
+ALEXNET = Path(__file__).parent.parent.parent / "architectures" / "alexnet.yaml"
 NETWORKS = ["vgg16", "resnet", "googlenet", "unet", "vit_b16", "c3d", "m5"]
 SHAPE = list
 NUMBER = int
@@ -131,6 +133,8 @@ def test_json_of_warnings() -> None:
     for warning in report["warnings"]:
         has(warning, WARNING)
         assert warning["code"] == "rows-dropped"
+        line = ALEXNET.read_text(encoding="utf-8").splitlines()[warning["line"] - 1]
+        assert line[warning["column"] - 1 :].startswith(warning["message"].partition("(")[0])
     conv = report["layers"][0]
     assert conv["dropped"] == [1, 1]
 

@@ -123,6 +123,9 @@ def test_sets_in_words() -> None:
     assert congruence(where_at_least(H % 9, 1)) == "all but 0 (mod 9)"
     # (H - 3)(H - 10) >= 0
     assert congruence(where_at_least(H * H - 13 * H + 30, 0)) == ("every size from 10 on, and 1–3")
+    # (H - 20)(H - 30) >= 0
+    text = "every size from 30 on, and 1–20"
+    assert congruence(where_at_least(H * H - 50 * H + 600, 0)) == text
     among = where_at_least(H, 10)
     assert congruence(where_at_least(H * H - 13 * H + 30, 0), among) == "every size"
     assert congruence(where_equal(H, 5), among) == "no size"

@@ -196,6 +196,13 @@ def test_numbers_alone() -> None:
     assert int(found["MACs"]) == summary.totals.macs
 
 
+def test_what_is_frozen() -> None:
+    network = Network(read("lenet5"), None, {}, ["layers.0"])
+    found = dict(read_equations(latex.summary(network.summary())))
+    assert (int(found["params"]), int(found["trainable params"])) == (61_706, 61_706 - 156)
+    assert "trainable" not in latex.summary(convcalc.load("lenet5").summary())
+
+
 def test_open_vars() -> None:
     network = convcalc.load("unet")
     opened = network.summary(symbolic=["base", "classes"])

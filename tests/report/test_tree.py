@@ -117,6 +117,14 @@ def test_an_unnamed_repeat_is_named_by_its_parts() -> None:
     ]
 
 
+def test_of_many_parts_the_first_are_named() -> None:
+    parts = ["ReLU", "Sigmoid", "Tanh", "ELU"]
+    four = " → ".join(parts)
+    assert labels(summary_of(f"- 2 * ({' -> '.join(parts)})\n"))[0] == f"2 × ({four})"
+    five = f"- 2 * ({' -> '.join([*parts, 'GELU'])})\n"
+    assert labels(summary_of(five))[0] == f"2 × ({four} → …)"
+
+
 def test_branches_loops_and_parts_are_seen() -> None:
     layers = (
         "- for: [c, k]\n  in: [[8, 1], [16, 3]]\n"
