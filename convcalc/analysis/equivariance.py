@@ -20,7 +20,7 @@ transformations?, JMLR 2019; Zhang, Making Convolutional Networks Shift-Invarian
 
 from __future__ import annotations
 
-from math import lcm
+from math import gcd, lcm
 
 from convcalc.analysis.coverage import IntWindow
 from convcalc.analysis.receptive import receptive_fields, windows_along
@@ -291,11 +291,20 @@ def inner_outputs(rows: Range, outputs: Any, given: Window) -> Range | None:
         return (first, min(last, outputs - 1)) if first <= last else None
     stride, before, upsample = window.stride, window.before, window.upsample
     dilation, reach = window.dilation, window.reach - 1
+    # Of the taps every `apart`-th meets a row, if any does: those that a multiple of upsample is.
+    common = gcd(dilation, upsample)
+    apart = upsample // common
+    inverse = pow(dilation // common, -1, apart)
 
     def within(output: int) -> bool:
         start = output * stride - before
-        taps = range(start, start + reach + 1, dilation)
-        return all(low <= tap // upsample <= high for tap in taps if tap % upsample == 0)
+        tap = -start // common * inverse % apart
+        if start % common or tap >= window.kernel:
+            return True
+        last = window.kernel - 1 - (window.kernel - 1 - tap) % apart
+        return (
+            low * upsample <= start + tap * dilation and start + last * dilation <= high * upsample
+        )
 
     first = max(-((-low * upsample - before) // stride), 0)
     last = min((high * upsample + before - reach) // stride, outputs - 1)

@@ -121,9 +121,16 @@ def test_a_layer_by_its_path() -> None:
         network.equivariance().layer("MaxPol2d[4]")
 
 
-@pytest.mark.parametrize("upsample", [1, 2, 3])
+def test_inner_outputs_of_very_large_windows() -> None:
+    """Taps are not gone through one by one."""
+    size = 10**9
+    window = Window(2 * size, 1, size - 1, size - 1, upsample=size)
+    assert inner_outputs((0, size - 1), size**2, window) is not None
+
+
+@pytest.mark.parametrize("upsample", [1, 2, 3, 6])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("dilation", [1, 2, 4])
 def test_inner_outputs(upsample: int, stride: int, dilation: int) -> None:
     """Beside a look at every tap of every output."""
     for kernel in (1, 2, 3, 5):
