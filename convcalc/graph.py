@@ -288,6 +288,8 @@ class GraphBuilder:
         """An input of the network: the shape of one sample, channels first, without the batch."""
         if any(node.op is not None for node in self._nodes):
             raise ValueError("inputs come before layers")
+        if name in self._inputs:
+            raise ValueError(f"there is an input {name!r} already")
         channels: Size = shape[0] if isinstance(shape[0], int) else Open()
         structure = (Open(), channels, *(Open() for _ in shape[1:]))
         self._inputs[name] = tuple(shape)

@@ -191,3 +191,13 @@ def test_context_names_what_led_there() -> None:
     builder.push("loop", "", [("i", 1), ("c", 64)])
     builder.push("block", "Conv", [("", 64), ("s", 2)])
     assert context_notes(builder.scope) == ["in i=1, c=64", "in Conv(64, s=2)"]
+
+
+def test_inputs_come_first_and_have_names_of_their_own() -> None:
+    builder = GraphBuilder("wrong")
+    value = builder.input("x", (3, 8, 8))
+    with pytest.raises(ValueError, match="there is an input 'x' already"):
+        builder.input("x", (1, 8, 8))
+    builder.add(REGISTRY["ReLU"](), value)
+    with pytest.raises(ValueError, match="inputs come before layers"):
+        builder.input("y", (3, 8, 8))

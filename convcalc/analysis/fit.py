@@ -274,8 +274,9 @@ class Fit:
             axis.valid = Sizes(axis.valid.solutions | gates, axis.valid.undecided)
         for axis in self.axes:
             _add_up(axis.strides)
-        self.implied = [pair for pair in self.mixed if self._always(pair[1])]
-        self.mixed = [pair for pair in self.mixed if pair not in self.implied]
+        always = [(pair, self._always(pair[1])) for pair in self.mixed]
+        self.implied = [pair for pair, holds in always if holds]
+        self.mixed = [pair for pair, holds in always if not holds]
         for node, condition in self.mixed:
             undecided = Undecided(node, str(condition), "it depends on several sizes at once")
             for name in self._by_name.keys() & {*_names(condition.left, condition.right)}:

@@ -1,4 +1,4 @@
-"""What can go wrong with sizes. All derive from IntegersError, a ConvcalcError and ValueError."""
+"""What can go wrong with sizes. All errors are IntegersErrors: ConvcalcErrors and ValueErrors."""
 
 from __future__ import annotations
 
