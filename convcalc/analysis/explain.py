@@ -11,7 +11,7 @@ from convcalc.analysis.receptive import windows_along
 from convcalc.analysis.strides import axis_fits
 from convcalc.analysis.summary import DTYPE_BYTES
 from convcalc.errors import ConvcalcError
-from convcalc.integers import expand, product
+from convcalc.integers import expand, pretty, product
 from convcalc.ops.explanation import Explanation, Rule, axis_names
 
 TYPE_CHECKING = False
@@ -188,7 +188,7 @@ def _new(allocated: Size, output: Size) -> str:
 
 
 def _shown(size: Size) -> str:
-    return f"{size:,}" if isinstance(size, int) else str(size)
+    return f"{size:,}" if isinstance(size, int) else pretty(size)
 
 
 # ---------------------------------------------------------------------------- receptive field
@@ -239,7 +239,9 @@ def _field(
         ]
     if start is not None and field.size == start.size and field.jump is None:
         return [Rule(figure, "{field in}", {"field in": start.size}, field.size, "in a row")]
-    note = "the largest of its outputs" if field.turns > 1 else "the union of what it joins"
+    note = "the union of what it joins" if start is None else "the union of what it reads"
+    if field.turns > 1:
+        note = "the largest of its outputs"
     if field.is_global:
         note = "of local paths; another one sees the whole axis"
     rules.append(Rule(figure, str(field.size), {}, field.size, note))
@@ -296,11 +298,11 @@ def _totals(summary: Summary) -> list[Rule]:
     for figure in ("params", "buffers", "macs"):
         counts: dict[str, tuple[Size, int]] = {}
         for layer in main:
-            size = expand(getattr(layer, figure))
+            size = getattr(layer, figure)  # in named sizes, as the total
             if not (isinstance(size, int) and size == 0):
                 known, count = counts.get(str(size), (size, 0))
                 counts[str(size)] = (known, count + 1)
-        total = expand(getattr(summary.totals, figure))
+        total = getattr(summary.totals, figure)
         if not counts:
             continue
         values: dict[str, Any] = {}

@@ -19,7 +19,7 @@ from convcalc.ops.base import AXES, LETTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from convcalc.integers import Size
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     Value = Size | tuple[Size, ...]
 
 _LETTER = re.compile(r"\{([^{}]*)\}")
+#: A rule that is a sum of letters, some of them several times.
+_SUM = re.compile(r"(\d+·)?\{[^{}]*\}( \+ (\d+·)?\{[^{}]*\})*")
+_COMPOUND = re.compile(r" [+-] |//|^-")
 
 #: What letters mean, where a rule is told to people.
 LEGEND = {
@@ -74,9 +77,15 @@ class Rule:
     @property
     def substituted(self) -> str:
         """The rule in numbers; sizes left open stand as they are printed."""
-        plain = _LETTER.sub("", self.form)
-        alone = not plain  # the letter is the whole rule
-        return _LETTER.sub(lambda found: _number(self.values[found[1]], alone), self.form)
+        return self.in_numbers(str)
+
+    def in_numbers(self, show: Callable[[Size], str]) -> str:
+        """The same with each number and each open size as `show` writes it."""
+        alone = not _LETTER.sub("", self.form)  # the letter is the whole rule
+        summed = _SUM.fullmatch(self.form) is not None
+        return _LETTER.sub(
+            lambda found: _number(self.values[found[1]], show, alone, summed), self.form
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -92,13 +101,19 @@ class Rule:
         return f"Rule({self.figure}: {self.text} = {self.substituted} = {self.value})"
 
 
-def _number(value: Value, alone: bool) -> str:
+def _number(
+    value: Value, show: Callable[[Size], str], alone: bool = False, summed: bool = False
+) -> str:
+    """alone: nothing stands beside it. summed: it is a term of a sum, which a product can be."""
     if isinstance(value, tuple):
-        return "·".join(_number(size, False) for size in value)
+        return "·".join(_number(size, show) for size in value)
     if isinstance(value, Formula):
-        text = str(value)
-        return text if alone or text.isalnum() else f"({text})"
-    return str(value) if alone or not isinstance(value, int) or value >= 0 else f"(−{-value})"
+        text = show(value)
+        bare = alone or text.isalnum() or (summed and not _COMPOUND.search(text))
+        return text if bare else f"({text})"
+    if alone or not isinstance(value, int) or value >= 0:
+        return show(value)
+    return f"(−{show(-value)})"
 
 
 def letters(rank: int) -> tuple[str, ...]:

@@ -67,12 +67,10 @@ class Line:
     @property
     def steps(self) -> list[str]:
         """The rule, its numbers, what comes out; each once."""
-        substituted = self.rule.substituted
-        steps = [self.rule.text, substituted]
-        value = self.value
-        if substituted == str(self.rule.value):
-            steps.pop()
-        return [*(step for step in steps if step), value]
+        steps = [self.rule.text]
+        if self.rule.substituted != str(self.rule.value):
+            steps.append(self.rule.in_numbers(numbers.count))
+        return [*(step for step in steps if step), self.value]
 
     @property
     def text(self) -> str:
@@ -573,7 +571,9 @@ class _Sum(Line):
 
     @property
     def steps(self) -> list[str]:
-        return [self.rule.substituted, self.value]
+        if self.rule.form == "{t1}":
+            return [self.value]
+        return [self.rule.in_numbers(numbers.count), self.value]
 
 
 def _heading(layer: Layer) -> str:
