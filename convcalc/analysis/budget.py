@@ -253,13 +253,14 @@ def under_budget(
             _BATCH: fit.batch,
         }
         question = _Question(fit, point, axis.names[0], measure, axis.names)
-        sizes = axis.valid.solutions
+        valid = fit.valid_at(axis, point)
+        sizes = valid.solutions
         least = question.formula(floor)
         result = largest(figure, question.amount(amount), budget, axis.names, sizes, least)
         if result.size is not None:
-            result.fitting = axis.fitting.solutions.largest(result.size)
-        if axis.valid.undecided:
-            undecided = axis.valid.undecided[0]
+            result.fitting = (sizes & axis.exact.solutions).largest(result.size)
+        if valid.undecided:
+            undecided = valid.undecided[0]
             result.answer = Answer.UNKNOWN
             result.reason = f"whether {undecided.path} accepts it: {undecided.reason}"
         found.append(result)

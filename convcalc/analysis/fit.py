@@ -278,7 +278,7 @@ class Fit:
         self.implied = [pair for pair, holds in always if holds]
         self.mixed = [pair for pair, holds in always if not holds]
         for node, condition in self.mixed:
-            undecided = Undecided(node, str(condition), "it depends on several sizes at once")
+            undecided = Undecided(node, written(condition), "it depends on several sizes at once")
             for name in self._by_name.keys() & {*_names(condition.left, condition.right)}:
                 axis = self._by_name[name]
                 axis.valid = axis.valid & Sizes(all_sizes(), [undecided])
@@ -436,7 +436,7 @@ class Fit:
         try:
             sizes = self._solve(condition.kind, left, right)
         except UndecidedError as error:
-            undecided = Undecided(node, str(condition), str(error))
+            undecided = Undecided(node, written(condition), str(error))
             axis.valid = axis.valid & Sizes(all_sizes(), [undecided])
         else:
             axis.valid = axis.valid & Sizes(sizes)
@@ -559,20 +559,36 @@ class Fit:
             (stride for axis in equals for stride in axis.strides),
             key=lambda stride: stride.nodes[0].index,
         )
-        one = self.one_size(square.names)
-        for node, condition in self.mixed:
-            left = substitute(self._at_batch(condition.left), one)
-            right = substitute(self._at_batch(condition.right), one)
-            try:
-                sizes = solve(condition.kind, expand(left), expand(right))
-            except UndecidedError as error:
-                undecided = Undecided(node, str(condition), str(error))
-                square.valid = square.valid & Sizes(all_sizes(), [undecided])
-            else:
-                square.valid = square.valid & Sizes(sizes)
-                square.demands.append(Demand(node, condition, sizes))
+        for node, condition, sizes in self._solved_at(self.one_size(square.names)):
+            square.valid = square.valid & sizes
+            if not sizes.undecided:
+                square.demands.append(Demand(node, condition, sizes.solutions))
         square.demands.sort(key=lambda demand: demand.node.index)
         return square
+
+    def valid_at(self, axis: Axis, point: Mapping[str, int]) -> Sizes:
+        """The valid sizes of one axis with the other open sizes at the numbers of `point`: those
+        that conditions on several sizes at once leave."""
+        if axis is self.square:
+            return axis.valid
+        valid = Sizes(axis.valid.solutions, self._own(axis))
+        rest = {name: size for name, size in point.items() if name not in axis.names}
+        for _, _, sizes in self._solved_at(rest):
+            valid = valid & sizes
+        return valid
+
+    def _solved_at(
+        self, known: Mapping[str, int | Formula]
+    ) -> Iterator[tuple[Node, Condition, Sizes]]:
+        """The conditions on several sizes at once, solved for the one that is left."""
+        for node, condition in self.mixed:
+            left = expand(substitute(self._at_batch(condition.left), known))
+            right = expand(substitute(self._at_batch(condition.right), known))
+            try:
+                sizes = Sizes(solve(condition.kind, left, right))
+            except UndecidedError as error:
+                sizes = Sizes(all_sizes(), [Undecided(node, written(condition), str(error))])
+            yield node, condition, sizes
 
     def _own(self, axis: Axis) -> list[Undecided]:
         """What is undecided of an axis by itself."""
@@ -601,6 +617,11 @@ class Fit:
 
     def __repr__(self) -> str:
         return f"Fit({self.flow.graph.name!r}: {', '.join(map(repr, self.axes))})"
+
+
+def written(condition: Condition) -> str:
+    """A condition in the open sizes themselves: nothing says what h1 would be."""
+    return condition.told(lambda size: str(expand(size)))
 
 
 def solve(kind: str, left: Size, right: Size) -> Solutions:

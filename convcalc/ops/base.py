@@ -29,6 +29,7 @@ from convcalc.ops.arguments import Argument, Like, is_whole, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, ClassVar, Literal
 
     from convcalc.integers import Size
@@ -108,12 +109,17 @@ class Condition:
             return left == right
         return left % right == 0
 
-    def __str__(self) -> str:
+    def told(self, show: Callable[[Size], str] = str) -> str:
+        """In words, its sizes as `show` writes them."""
+        left, right = show(self.left), show(self.right)
         if self.kind == "at_least":
-            return f"{self.what} must be at least {self.right}, not {self.left}"
+            return f"{self.what} must be at least {right}, not {left}"
         if self.kind == "equal":
-            return f"{self.what} must be equal: {self.left} and {self.right}"
-        return f"{self.what} must be a multiple of {self.right}, not {self.left}"
+            return f"{self.what} must be equal: {left} and {right}"
+        return f"{self.what} must be a multiple of {right}, not {left}"
+
+    def __str__(self) -> str:
+        return self.told()
 
     def __repr__(self) -> str:
         return f"Condition({self})"

@@ -32,7 +32,8 @@ _LABELS = {
     "output_bytes": "output bytes",
     "saved_bytes": "saved bytes",
 }
-_ROWS = {
+#: What lies along an axis, one and several.
+STEPS = {
     "length": ("position", "positions"),
     "depth": ("slice", "slices"),
     "height": ("row", "rows"),
@@ -326,7 +327,7 @@ def fit_sentences(fits: Sequence[AxisFit]) -> Iterator[str]:
 def _fit_sentence(group: Sequence[AxisFit]) -> str:
     first = group[0]
     along = " and ".join(fit.name for fit in group)
-    rows = [_ROWS.get(fit.name, ("row", "rows")) for fit in group]
+    rows = [STEPS.get(fit.name, ("row", "rows")) for fit in group]
     one, many = (" and ".join(words[i] for words in rows) for i in (0, 1))
     unread = _unread(first, one, many)
     if first.fits is None:

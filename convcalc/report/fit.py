@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from convcalc.analysis.equivariance import Shift, equivariance_at
-from convcalc.integers import Answer, Formula, evaluate, expand, symbols
+from convcalc.integers import Answer, Formula, definitions, evaluate, expand, symbols
 from convcalc.ops.base import AXES
 from convcalc.report import numbers, titles
+from convcalc.report.explain import STEPS
 from convcalc.report.grid import PLAIN, Column, Row, draw
 from convcalc.report.sizes import NONE, as_json, congruence, intervals
 from convcalc.report.table import wrapped
@@ -142,17 +143,20 @@ def _parts(report: FitReport) -> Iterator[str | Table]:
     yield _answers(fit, groups)
     yield _convention(groups)
     notes = [note for axis in groups for note in _notes(report, axis)]
+    if fit.mixed and all(axis.names[0] in fit.declared for axis in fit.axes):
+        notes.append(_one_by_one(fit))
     if notes:
-        yield "\n".join(notes)
+        yield "\n".join(dict.fromkeys(notes))  # a condition on several sizes is one of each
     for axis in groups:
         if axis.strides and axis is not fit.square:
             yield _strides(axis, groups)
     joins = [join for axis in groups if axis is not fit.square for join in axis.joins]
     if any(join.verdict != "always" for join in joins):
         yield _joins(joins)
-    if fit.features is not None:
-        yield _features(fit)
-    yield "\n".join(_shifts(report))
+    if all(axis.smallest is not None for axis in fit.axes):
+        if fit.features is not None:
+            yield _features(fit)
+        yield "\n".join(_shifts(report))
     for found in report.inverses:
         yield _inverse(fit, found)
     if report.kept is not None:
@@ -266,20 +270,33 @@ def _notes(report: FitReport, axis: Axis) -> Iterator[str]:
         yield f"No {name} is valid{': ' + _asks(never, never.condition) if never else ''}."
     limit = axis.limit
     if limit is not None and axis.smallest is not None:
-        yield f"{name} = {axis.smallest - 1:,} is refused by {_refusal(fit, axis, limit)}."
+        asked = _asks(limit, _refused(fit, axis, limit))
+        yield f"{name} = {axis.smallest - 1:,} is refused by {asked}."
     if axis.conflict:
         told = [
             f"{stride.path}{_line(stride)} needs {congruence(stride.sizes)}"
             for stride in axis.conflict
         ]
         yield f"No {name} fits exactly: {'; '.join(told)}."
-    for undecided in (*axis.valid.undecided, *axis.exact.undecided, *axis.complete.undecided):
-        what = undecided.what.removeprefix(f"{undecided.node.kind}: ")
-        yield f"Unknown: {undecided.path}{_line(undecided)}: {what}: {undecided.reason}."
+    for one in axis.names:
+        of = axis if axis is fit.square else fit.axis(one)
+        for undecided in (*of.valid.undecided, *of.exact.undecided, *of.complete.undecided):
+            what = undecided.what.removeprefix(f"{undecided.node.kind}: ")
+            yield f"Unknown: {undecided.path}{_line(undecided)}: {what}: {undecided.reason}."
+
+
+def _one_by_one(fit: Fit) -> str:
+    """What is valid of each size, where conditions ask for several at once."""
+    told = []
+    for axis in fit.axes:
+        valid = fit.valid_at(axis, fit.declared)
+        told.append(f"{axis.names[0]} {_labelled(valid, _set(valid.solutions))}")
+    return f"With all other sizes at the design's own, valid: {'; '.join(told)}."
 
 
 def _asks(demand: Demand, condition: Condition) -> str:
-    text = str(condition).removeprefix(f"{demand.node.kind}: ")
+    text = condition.told(lambda size: numbers.count(expand(size)))
+    text = text.removeprefix(f"{demand.node.kind}: ")
     return f"{demand.path}{_line(demand)}: {text}"
 
 
@@ -288,8 +305,8 @@ def _line(found: Any) -> str:
     return f" (line {node.place.line})" if node.place else ""
 
 
-def _refusal(fit: Fit, axis: Axis, limit: Demand) -> str:
-    """The layer, and its condition in numbers."""
+def _refused(fit: Fit, axis: Axis, limit: Demand) -> Condition:
+    """What a layer asks of the largest size that is too small, in numbers."""
     assert axis.smallest is not None
     point = {other.names[0]: other.fitting.smallest or other.smallest or 1 for other in fit.axes}
     point |= dict.fromkeys(axis.names, axis.smallest - 1)
@@ -301,7 +318,7 @@ def _refusal(fit: Fit, axis: Axis, limit: Demand) -> str:
         for shape in (fit.flow.shapes[index] for index in node.inputs)
     ]
     failed = next((c for c in node.op.conditions(*shapes) if c.holds() is False), None)
-    return _asks(limit, limit.condition if failed is None else failed)
+    return limit.condition if failed is None else failed
 
 
 def _strides(axis: Axis, groups: Sequence[Axis]) -> Table:
@@ -344,7 +361,8 @@ def _joins(joins: Iterable[Join]) -> Table:
         for join in joins
         if join.verdict != "always"
     ]
-    return Table("Branches that are joined, and do not always agree", columns, rows)
+    once = {str(row): row for row in rows}
+    return Table("Branches that are joined, and do not always agree", columns, [*once.values()])
 
 
 def _features(fit: Fit) -> str:
@@ -369,18 +387,22 @@ def _shifts(report: FitReport) -> Iterator[str]:
         ]
         alike = len({str(shifts) for shifts in along}) == 1
         for number, shifts in enumerate(along[:1] if alike else along):
-            where = "" if alike else f" along the {AXES[len(along)][number]}"
-            yield f"{_shift(node, shifts, where, several=len(found.graph.inputs) > 1)}."
+            axis = AXES[len(along)][number]
+            where = "" if alike else f" along the {axis}"
+            noun = STEPS[axis][0] if where or len(along) == 1 else "row"
+            several = len(found.graph.inputs) > 1
+            yield f"{_shift(node, shifts, where, noun, several=several)}."
     if not found.features:
         yield f"No layer follows shifts of the input: {_lost(found)}."
     elif len(found.features) > SHOWN:
         yield f"{len(found.features) - SHOWN:,} more layers are the last to follow shifts."
 
 
-def _shift(node: Node, shifts: Mapping[str, Shift], where: str, *, several: bool) -> str:
-    """several: the network has other inputs, so that those that are shifted are named."""
+def _shift(node: Node, shifts: Mapping[str, Shift], where: str, noun: str, *, several: bool) -> str:
+    """noun: what lies along the axis. several: the network has other inputs, so that those that are
+    shifted are named."""
     rows = {
-        f"of {name}" if several else "of the input": numbers.plural(shift.shift, "row")
+        f"of {name}" if several else "of the input": numbers.plural(shift.shift, noun)
         for name, shift in shifts.items()
     }
     kept = next(iter(shifts.values()))
@@ -454,7 +476,7 @@ def _kept(fit: Fit, kept: Kept) -> str:
     more = f" and {len(kept.pinned) - 1:,} more" if len(kept.pinned) > 1 else ""
     text = (
         f"The weights keep their shape ({first.path}{_line(first)}, {first.tensor}: "
-        f"{numbers.count(first.size)} = {first.value:,}{more})"
+        f"{numbers.count(first.size)} = {first.value:,}{more}{_where(first.size)})"
     )
     if kept.boxes is None:
         return f"{text}: for which sizes is unknown: {kept.reason}."
@@ -465,6 +487,13 @@ def _kept(fit: Fit, kept: Kept) -> str:
     if hidden:
         told.append(f"{numbers.plural(hidden, 'more choice')}, which --format json lists")
     return f"{text} for {'; or '.join(told)}." if told else f"{text} for no valid size."
+
+
+def _where(size: Size) -> str:
+    """What the names in a size stand for."""
+    named = definitions(size) if isinstance(size, Formula) else {}
+    told = [f"{name} = {numbers.count(body)}" for name, body in named.items()]
+    return f"; {', '.join(told)}" if told else ""
 
 
 def _is_own(fit: Fit, box: dict[str, Solutions]) -> bool:
@@ -499,6 +528,8 @@ def _budget(fit: Fit, found: Largest) -> str:
     )
     if found.beyond is not None:
         text += f"; {found.beyond[0]:,} has {amount(found.beyond[1])}"
+    elif found.answer is Answer.PROVED:
+        text += "; no larger one is valid"
     if found.fitting is not None and found.fitting != found.size:
         text += f"; the largest that fits exactly is {found.fitting:,}"
     return f"{text}{unit}."
@@ -546,8 +577,8 @@ def as_dict(report: FitReport) -> dict[str, Any]:
         "variant": report.network.variant,
         "input": shapes(fit.flow.inputs),
         "declared": dict(fit.declared),
-        "axes": [_axis_dict(axis) for axis in fit.axes],
-        "square": None if fit.square is None else _axis_dict(fit.square),
+        "axes": [_axis_dict(fit, axis) for axis in fit.axes],
+        "square": None if fit.square is None else _axis_dict(fit, fit.square),
         "features": None,
         "weights": None if report.kept is None else _kept_dict(report.kept),
         "equivariance": _shifts_dict(report.equivariance),
@@ -587,7 +618,7 @@ def _shifts_dict(found: Equivariance) -> list[dict[str, Any]]:
     ]
 
 
-def _axis_dict(axis: Axis) -> dict[str, Any]:
+def _axis_dict(fit: Fit, axis: Axis) -> dict[str, Any]:
     limit = axis.limit
     return {
         "names": list(axis.names),
@@ -596,7 +627,9 @@ def _axis_dict(axis: Axis) -> dict[str, Any]:
         "valid": _sizes_dict(axis.valid),
         "smallest": axis.smallest,
         "smallest_fitting": axis.fitting.smallest,
-        "limit": None if limit is None else {"path": limit.path, "message": str(limit.condition)},
+        "limit": None
+        if limit is None
+        else {"path": limit.path, "message": str(_refused(fit, axis, limit))},
         "strides": [
             {
                 "path": stride.path,
@@ -643,6 +676,9 @@ def _kept_dict(kept: Kept) -> dict[str, Any]:
             {"path": p.path, "tensor": p.tensor, "size": _text(p.size), "value": p.value}
             for p in kept.pinned
         ],
+        "sizes": {
+            name: str(body) for p in kept.pinned for name, body in definitions(p.size).items()
+        },
         "answer": "unknown" if kept.boxes is None else "proved",
         "reason": kept.reason,
         "choices": [

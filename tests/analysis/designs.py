@@ -57,3 +57,14 @@ name: fixed
 input: [3, 64, 64]
 layers: Conv2d(4, 3, 2) -> AdaptiveAvgPool2d(7) -> MaxPool2d(2)
 """
+
+#: Two inputs whose sizes depend on each other: ⌈H/2⌉ is the depth's height.
+TWO_SIZES = """convcalc: 1
+name: color and depth
+inputs: {color: [3, 24, 32], depth: [1, 12, 16]}
+layers:
+- concat:
+  - color -> Conv2d(8, 3, 2, 1)
+  - depth -> Conv2d(8, 3, padding=1)
+- Conv2d(4, 3, 2) -> ReLU
+"""

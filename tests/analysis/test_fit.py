@@ -128,6 +128,37 @@ def test_a_condition_on_two_sizes_at_once():
         assert oracle.try_sizes(size, size).valid == (size in found.square.valid)
 
 
+def test_one_size_with_the_others_given():
+    """A condition on several sizes leaves, of one, those that trying each finds; budgets choose
+    among them alone."""
+    found = convcalc.fit(designs.TWO_SIZES)
+    network = convcalc.load(designs.TWO_SIZES)
+    assert [found.valid_at(axis, found.declared).smallest for axis in found.axes] == [
+        23,
+        31,
+        12,
+        16,
+    ]
+    budget = found.largest("macs", 10**6)
+    memory = found.largest_in_memory(10**6)
+    for position, axis in enumerate(found.axes):
+        valid = found.valid_at(axis, found.declared)
+        assert valid.answer is Answer.PROVED
+        for size in range(1, 50):
+            sizes = list(found.declared.values())
+            sizes[position] = size
+            try:
+                network.flow({"color": (3, *sizes[:2]), "depth": (1, *sizes[2:])})
+            except convcalc.DesignError:
+                assert size not in valid
+            else:
+                assert size in valid
+        for figure in (budget, memory):
+            (largest,) = (f for f in figure if f.of == axis.names)
+            assert largest.size == valid.solutions.largest()
+            assert largest.answer is Answer.PROVED
+
+
 def test_the_training_only_outputs():
     assert convcalc.fit("googlenet", aux=True).axis("H").smallest > 31
     assert convcalc.fit("googlenet", aux=True).axis("H").smallest == next(

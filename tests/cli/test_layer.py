@@ -32,6 +32,7 @@ ALEXNET = ("layer", "Conv2d(96, 11, stride=4)", "--input")
             1,
         ),
         ("explain", ["summary", "lenet5", "--explain"], 0),
+        ("explain-open", ["summary", "lenet5", "--explain", "--symbolic"], 0),
         (
             "explain-markdown",
             ["summary", "alexnet", "--explain", "Conv[1]", "--format", "markdown"],

@@ -38,6 +38,7 @@ CASES = {
     "fit-never": (designs.NEVER_AGREE, None, {}),
     "fit-asserted": (designs.ASSERTED, None, {}),
     "fit-odd": (designs.ODD, None, {}),
+    "fit-two-sizes": (designs.TWO_SIZES, None, {"macs": 10**6}),
 }
 
 
