@@ -84,7 +84,7 @@ def lines_of(rules: Iterable[Rule], *, kept: bool = True) -> list[Line]:
     rules = list(rules)
     lines: list[Line] = []
     known: dict[tuple[str, ...], Line] = {}
-    spatial = sum(rule.figure in _ROWS for rule in rules)
+    spatial = sum(rule.figure in STEPS for rule in rules)
     for rule in rules:
         kind, axis = _parts(rule.figure)
         if not kept and (rule.note == _KEPT or (kind != "size" and _stays(rule))):
