@@ -71,8 +71,8 @@ def verify(
 ) -> Report:
     """See `convcalc.pytorch.verify_fit`."""
     start = time.perf_counter()
-    trial = _Trial(fit, resolve_device(device), resolve_dtype(dtype))
-    comparisons = list(trial.comparisons(inverses))
+    trial = _Trial(fit, inverses, resolve_device(device), resolve_dtype(dtype))
+    comparisons = list(trial.comparisons())
     return Report(
         fit.flow.graph.name,
         comparisons,
@@ -87,14 +87,18 @@ def verify(
 class _Trial:
     """Runs a network's layers at one size after another."""
 
-    def __init__(self, fit: Fit, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, fit: Fit, inverses: Sequence[Inverse], device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.fit = fit
+        self.inverses = inverses
         self.device = device
         self.dtype = dtype
         self._ran: dict[tuple[tuple[str, int], ...], Ran] = {}
         graph = fit.flow.graph
         ends = {d.node.index for axis in self._axes() for d in axis.demands}
         ends |= {stride.nodes[0].index for axis in self._axes() for stride in axis.strides}
+        ends |= {found.node.index for found in inverses}
         if fit.features is not None:
             ends.add(fit.features.index)
         self.needed = ancestors(graph.nodes, ends)
@@ -103,11 +107,11 @@ class _Trial:
         axes = list(self.fit.axes)
         return [*axes, self.fit.square] if self.fit.square else axes
 
-    def comparisons(self, inverses: Iterable[Inverse]) -> Iterator[Comparison]:
+    def comparisons(self) -> Iterator[Comparison]:
         for axis in self._tried():
             yield from self._validity(axis)
             yield from self._strides(axis)
-        for found in inverses:
+        for found in self.inverses:
             yield from self._output(found)
         yield from self._weights()
 
@@ -216,19 +220,35 @@ class _Trial:
                 | {x for last in ends[1::2] for x in (last, last + 1)}
             )
             for size in around:
-                if any(size not in self.fit.axis(name).valid for name in group):
+                if size < 1:
+                    continue
+                refusal = self._refusal(group, size)
+                valid = all(size in self.fit.axis(name).valid for name in group)
+                # What no layer refuses by itself, or by what PyTorch knows, is not tried.
+                if not valid and (refusal is None or _asserted(refusal)):
                     continue
                 point = self._point(found, group, size)
-                measured = self._run(point).shapes.get(found.node.index, ())[1:]
-                computed = tuple(_value(s, point) for s in shape[1:])
+                ran = self._run(point)
+                measured = ran.shapes.get(found.node.index, ())[1:]
                 told = _point_told(point)
-                yield Comparison(f"output at {told}", found.path, computed, measured)
+                if valid:
+                    computed = tuple(_value(s, point) for s in shape[1:])
+                    yield Comparison(f"output at {told}", found.path, computed, measured)
                 wanted = all(point[n] in sizes for n, sizes in found.sizes.items())
-                gives = len(measured) == len(shape) - 1 and all(
-                    value in (None, made)
-                    for value, made in zip(found.wanted, measured[1:], strict=True)
+                gives = (
+                    ran.refused is None
+                    and len(measured) == len(shape) - 1
+                    and all(
+                        value in (None, made)
+                        for value, made in zip(found.wanted, measured[1:], strict=True)
+                    )
                 )
                 yield Comparison(f"wanted output at {told}", found.path, wanted, gives)
+
+    def _refusal(self, names: Iterable[str], size: int) -> Demand | None:
+        """What the first layer asks for that refuses this size along one of these axes."""
+        refusals = (self.fit.axis(name).refusal(size) for name in names)
+        return next((refusal for refusal in refusals if refusal is not None), None)
 
     def _point(self, found: Inverse, group: Sequence[str], size: int) -> dict[str, int]:
         """This size for some open sizes, and for the others the smallest that are wanted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcalc.integers import Formula, expand
-from convcalc.ops.explanation import LEGEND
+from convcalc.ops.explanation import LEGEND, axis_names
 from convcalc.report import memory, numbers, titles
 from convcalc.report.grid import PLAIN, Column, Row, draw
 from convcalc.report.table import warning_lines, wrapped
@@ -452,9 +452,17 @@ def _solution(found: Solution, windows: bool) -> list[str]:
         numbers.shape(found.output[1:]),
     ]
     if windows:
-        told = dict.fromkeys(map(_reading, found.readings))
-        cells.append(" and ".join(told) if told else numbers.NONE)
+        cells.append(_readings(found.readings))
     return cells
+
+
+def _readings(readings: Sequence[Reading]) -> str:
+    """Whether a layer fits, in a few words; of each axis where they differ."""
+    told = [_reading(reading) for reading in readings]
+    if len(set(told)) < 2:
+        return told[0] if told else numbers.NONE
+    names = axis_names(len(told) + 2, "channels")[1:]
+    return "; ".join(f"{name} {words}" for name, words in zip(names, told, strict=True))
 
 
 def _reading(reading: Reading) -> str:

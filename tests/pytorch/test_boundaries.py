@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import convcalc
 from convcalc.analysis import fit as fitting
+from convcalc.analysis.fit import Sizes
+from convcalc.analysis.inverse import Inverse
+from convcalc.integers import symbol
+from convcalc.integers.solutions import where_at_least
 from convcalc.ops.base import REGISTRY, Window
 from convcalc.pytorch import verify_fit
 from tests.analysis import designs
@@ -27,6 +33,34 @@ READ_WHOLE = ("resnet", "googlenet", "googlenet_torchvision", "unet_padded")
 
 def figures(report, start: str) -> list:
     return [c for c in report.comparisons if c.figure.startswith(start)]
+
+
+#: What the last map may be, and which sizes give it; of all networks of the issue with the
+#: variable below, which takes minutes.
+INTERVALS = {
+    "alexnet": (6, 227, 258),
+    "alexnet_torchvision": (6, 223, 254),
+    "googlenet": (7, 223, 254),
+    "googlenet_torchvision": (7, 207, 238),
+    "densenet121": (7, 221, 252),
+    "unet_padded": (32, 32, 32),
+}
+if os.environ.get("CONVCALC_THOROUGH"):
+    INTERVALS |= {"vgg16": (7, 224, 255), "resnet": (7, 193, 224), "unet": (388, 572, 587)}
+
+
+@pytest.mark.parametrize("name", INTERVALS)
+def test_the_interval_of_the_last_map(name):
+    """Both ends and what lies beyond are run; what is refused there gives nothing."""
+    fit = convcalc.fit(name)
+    wanted, first, last = INTERVALS[name]
+    report = verify_fit(fit, [fit.sizes_for(wanted)], device="cpu")
+    assert report.ok, report.failures
+    assert [(c.figure, c.computed) for c in figures(report, "wanted output")] == [
+        (f"wanted output at H = {size}, W = {size}", first <= size <= last)
+        for size in dict.fromkeys((first - 1, first, last, last + 1))
+    ]
+    assert figures(report, "accepts")
 
 
 @pytest.mark.parametrize(
@@ -82,6 +116,25 @@ def test_both_ends_of_an_interval():
         ("wanted output at H = 39, W = 39", True),
         ("wanted output at H = 40, W = 40", False),
     ]
+    report = verify_fit(fit, [fit.sizes_for(5, "AvgPool2d[1]")], device="cpu")
+    assert report.ok, report.failures
+    assert [(c.figure[17:23], c.computed) for c in figures(report, "wanted output")] == [
+        ("H = 31", False),  # is refused
+        ("H = 32", True),
+        ("H = 35", True),
+        ("H = 36", False),
+    ]
+
+
+@pytest.mark.parametrize(("first", "last"), [(35, 39), (37, 39), (36, 38), (36, 40)])
+def test_a_wrong_end_of_an_interval_is_caught(first, last):
+    fit = convcalc.fit("lenet5")
+    found = fit.sizes_for(6, "AvgPool2d[1]")
+    size = symbol("H")
+    run = where_at_least(size, first) & where_at_least(last, size)
+    wrong = Inverse(found.node, found.wanted, {name: Sizes(run) for name in "HW"})
+    report = verify_fit(fit, [wrong], device="cpu")
+    assert {c.figure.split(" at ")[0] for c in report.failures} == {"wanted output"}
 
 
 def test_sizes_that_keep_the_weights():
