@@ -181,7 +181,7 @@ class Memory:
         self.frozen = frozen_layers(flow.graph, frozen)
         self.cuda = device.startswith("cuda")
         self._width = DTYPE_BYTES[dtype]
-        self._exact = all(type(size) is int for shape in flow.shapes for size in shape)
+        self._exact = {type(size) for shape in flow.shapes for size in shape} <= {int}
         self._layers: dict[int, LayerMemory] | None = None
         self._saved_in_general: Size = 0
         self._training: Pass | None = None
@@ -222,9 +222,6 @@ class Memory:
             if trace is None:
                 trace = self._trace(node, into, trains=trains, overwritten=overwritten)
                 known[key] = trace
-                if trace.passing is not None:
-                    lie = tuple([strides for strides, _ in into])
-                    self._passing[facts[index], lie] = trace.passing
             flowing[index] = trace.flowing
             if trace.root is not None:
                 roots[index] = trace.root[1]
@@ -252,7 +249,7 @@ class Memory:
             trace = known.get(key)
             if trace is None:
                 into = [(strides, False) for strides in lie]
-                trace = known[key] = self._trace(node, into, trains=False, training=False)
+                trace = self._trace(node, into, trains=False, training=False)
             strides[index] = trace.strides
             run.add(node, trace)
         return run
@@ -272,7 +269,8 @@ class Memory:
         shapes = self.flow.shapes
         tape = Tape(
             facts.output,
-            [(shapes[i], *how) for i, how in zip(node.inputs, into, strict=True)],
+            [shapes[i] for i in node.inputs],
+            into,
             facts.weights,
             trains=trains,
             training=training,
@@ -281,7 +279,11 @@ class Memory:
             exact=self._exact,
             roots=overwritten,
         )
-        return tape.finish(node.op.memory(tape, *tape.inputs))
+        trace = tape.finish(node.op.memory(tape, *tape.inputs))
+        passing = tape.passing(trace) if training else trace
+        if passing is not None:
+            self._passing[facts, tuple([strides for strides, _ in into])] = passing
+        return trace
 
     @property
     def _forward(self) -> Run:
@@ -460,14 +462,6 @@ class Memory:
         known: dict[Facts, list[Size]] = {}
         tree: dict[str, Any] = {}
         branches = {"": tree}
-
-        def branch(path: str) -> dict[str, Any]:
-            found = branches.get(path)
-            if found is None:
-                above, _, name = path.rpartition(".")
-                found = branches[path] = branch(above)[name] = {}
-            return found
-
         for node in self.flow.graph.layers:
             fact = facts[node.index]
             if fact is None or not fact.weights or node.index in self.frozen:
@@ -477,7 +471,9 @@ class Memory:
             if fact not in known:
                 known[fact] = [t.elements * width for t in fact.weights]
             above, _, name = node.path.rpartition(".")
-            branch(above)[f"{name} "] = known[fact]
+            if above not in branches:
+                _grow(branches, above)
+            branches[above][f"{name} "] = known[fact]
         sizes: list[Size] = []
         todo: list[Any] = [tree]
         while todo:
@@ -548,6 +544,17 @@ class Memory:
         return done
 
 
+def _grow(branches: dict[str, dict[str, Any]], path: str) -> None:
+    """Put a branch into the tree, and those on the way to it. branches: all of them, by path."""
+    start = ""
+    branch = branches[start]
+    for name in path.split("."):
+        start = f"{start}.{name}" if start else name
+        if start not in branches:
+            branches[start] = branch[name] = {}
+        branch = branches[start]
+
+
 def _total(sizes: Iterable[Size | None]) -> Size | None:
     known = list(sizes)
     told = [size for size in known if size is not None]
@@ -560,7 +567,8 @@ def frozen_layers(graph: Graph, named: Iterable[int | str] = ()) -> frozenset[in
     named: indices, paths, or starts of paths. Raises ConvcalcError for one that names no layer.
     """
     frozen = {node.index for node in graph.layers if node.frozen}
-    paths = {node.path: node.index for node in graph.layers}
+    named = list(named)
+    paths = {node.path: node.index for node in graph.layers} if named else {}
     for name in named:
         if isinstance(name, int):
             found = [name] if len(graph.inputs) <= name < len(graph.nodes) else []

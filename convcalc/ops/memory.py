@@ -22,7 +22,7 @@ from convcalc.ops import strides as lay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from typing import Any, TypeAlias
 
     from convcalc.integers import Size
@@ -153,18 +153,18 @@ class Kernel:
 
     def __init__(
         self,
-        plan: Iterable[Step],
+        plan: Sequence[Step],
         peak: Bytes,
-        saved: Iterable[int],
+        saved: Sequence[int],
         taken: Bytes = 0,
         copies: Bytes = 0,
         wants: Strides = None,
         ports: int = 0,
     ) -> None:
-        self.plan = tuple(plan)
+        self.plan = plan
         self.taken = taken
         self.peak = peak
-        self.saved = tuple(saved)
+        self.saved = saved
         self.copies = copies
         self.wants = wants
         self.ports = ports
@@ -179,7 +179,6 @@ class Trace:
     peak: the most bytes that live at once, above what lives before. out: the output's storage.
     output, strides, node: its bytes, strides and target. flowing: its strides, and whether
     a gradient must reach it.
-    passing: what it does in evaluation, where that is the same but that nothing is kept.
     kept: storages that backward needs, each once. names: what these are. nodes: in the order of
     creation; after one with several outputs a None for each of these.
 
@@ -200,7 +199,6 @@ class Trace:
         "out",
         "output",
         "overwrites",
-        "passing",
         "peak",
         "rewrites",
         "root",
@@ -213,35 +211,35 @@ class Trace:
     def __init__(
         self,
         peak: Bytes,
-        new: Iterable[Bytes],
+        new: Sequence[Bytes],
         out: Stored,
         output: Size,
-        nodes: Iterable[Kernel | None],
-        kept: Iterable[int],
-        names: Iterable[str],
+        nodes: Sequence[Kernel | None],
+        kept: Collection[int],
+        names: Sequence[str],
     ) -> None:
         self.peak = peak
-        self.new = tuple(new)
+        self.new = new
         self.out = out.store
         self.output = output
         self.node = out.node
         self.strides = out.strides
         self.flowing = (out.strides, out.needs)
-        self.nodes = tuple(nodes)
-        self.kept = tuple(kept)
-        self.names = tuple(names)
+        self.nodes = nodes
+        self.kept = kept
+        self.names = names
         self.same = self.view = -1
         self.root: tuple[int, Bytes] | None = None
         self.overwrites = False
-        self.passing: Trace | None = None
-        self.roots: tuple[int, ...] = ()
+        self.roots: Sequence[int] = ()
         self.rewrites = NOBODY
 
 
 class Tape:
     """Writes down what PyTorch does for one layer.
 
-    output: the output's shape. inputs: (shape, strides, whether it needs a gradient) of each.
+    output: the output's shape. inputs: those of what flows in; flowing: its strides, and whether it
+    needs a gradient.
     weights: the layer's parameters; trains: whether they get gradients. training: the mode of the
     module. width: bytes of an element. exact: all sizes are ints; otherwise no peak is told.
     roots: of a layer that overwrites what flows in, for each input that is a view the bytes of the
@@ -251,7 +249,8 @@ class Tape:
     def __init__(
         self,
         output: Shape,
-        inputs: Sequence[tuple[Shape, Strides, bool]],
+        inputs: Sequence[Shape],
+        flowing: Sequence[tuple[Strides, bool]],
         weights: Sequence[Tensor],
         *,
         roots: Sequence[Size | None] = (),
@@ -267,8 +266,8 @@ class Tape:
         self.cuda = cuda
         self.width = width
         self.inputs = [
-            Stored(shape, number, width, strides, number if needs else NOBODY)
-            for number, (shape, strides, needs) in enumerate(inputs)
+            Stored(inputs[number], number, width, strides, number if needs else NOBODY)
+            for number, (strides, needs) in enumerate(flowing)
         ]
         self.weights = [
             Stored(t.shape, WEIGHTS, width, None, FIRST_PARAMETER - number if trains else NOBODY)
@@ -358,7 +357,6 @@ class Tape:
         """The trace of a layer with that output."""
         given, sizes, kept = self._given, self._sizes, self._kept
         output = product(self.output) * self.width
-        passing = self._passing(out, output)
         names = ["output" if s == out.store else self._name(s) for s in kept]
         lasting = [s for s in range(given, given + len(sizes)) if s in kept or s == out.store]
         if len(lasting) < len(sizes):  # the others are gone, and numbers close up
@@ -371,8 +369,7 @@ class Tape:
             kept = {renamed[store]: None for store in kept}
         new = [sizes[store - given] for store in lasting]
         trace = Trace(self._peak, new, out, output, self._nodes, kept, names)
-        trace.passing = passing
-        trace.roots = tuple(self._roots)
+        trace.roots = self._roots
         trace.rewrites = self._rewrites
         root, same = out.root, out.same
         trace.overwrites = same is not None
@@ -385,14 +382,16 @@ class Tape:
             trace.root = (root.node, root.bytes)
         return trace
 
-    def _passing(self, out: Stored, output: Size) -> Trace | None:
-        """What the layer does in evaluation; None where that is another course."""
+    def passing(self, trace: Trace) -> Trace | None:
+        """What the layer does in evaluation, where nothing is kept; None: it asked for the mode."""
         if self._asked or not self._exact:
             return None
-        made = out.store - self._given
-        new = [self._sizes[made]] if made >= 0 else []
-        value = Stored(out.shape, min(out.store, self._given), out.width, out.strides)
-        return Trace(self._passing_peak, new, value, output, (), (), ())
+        own = trace.out - self._given
+        new = trace.new[own : own + 1] if own >= 0 else []
+        if len(new) == len(trace.new) and self._passing_peak == trace.peak:
+            return trace
+        out = Stored((), min(trace.out, self._given), self.width, trace.strides)
+        return Trace(self._passing_peak, new, out, trace.output, (), (), ())
 
     def _name(self, store: int) -> str:
         if store >= self._given:
