@@ -80,7 +80,7 @@ class Gradient:
     __slots__ = ("base", "part", "shape", "size", "strides", "uses", "views")
 
     def __init__(
-        self, size: int, strides: Strides, *, part: bool = False, shape: Shape | None = None
+        self, size: int, strides: Strides, part: bool = False, shape: Shape | None = None
     ) -> None:
         self.size = size
         self.strides = strides
@@ -92,9 +92,9 @@ class Gradient:
 
     def view(self, shape: Shape, strides: Strides) -> Gradient:
         """A view of it."""
-        view = Gradient(self.size, strides, part=True, shape=shape)
-        view.base = self.base or self
-        view.base.views += 1
+        view = Gradient(self.size, strides, True, shape)
+        base = view.base = self.base or self
+        base.views += 1
         return view
 
 
@@ -311,8 +311,10 @@ class Pass:
                     if kernel is None:
                         tape.append(None)
                         continue
-                    kept = [held[k] for k in kernel.saved]
-                    for storage in kept:
+                    kept = []
+                    for number in kernel.saved:
+                        storage = held[number]
+                        kept.append(storage)
                         uses[storage] += 1
                     tape.append((kernel, flows, shift, kept, node))
                 if index in dead:

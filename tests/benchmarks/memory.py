@@ -3,7 +3,7 @@
     python -m tests.benchmarks.memory
 
 Reach: at most as long as load + summary, so that both together take at most twice its time; a chain
-linear in its length.
+linear in its length. Attention, one layer to the summary, is some thirty kernels in memory.
 """
 
 from __future__ import annotations
@@ -13,6 +13,18 @@ from convcalc.analysis.memory import Memory
 from convcalc.graph import Flow
 from tests.benchmarks.inprocess import CHAIN, NETWORKS
 from tests.benchmarks.timing import ROOT, call_ms, machine, table
+
+#: Other deep networks, with what the first four have not: branches, attention, channels last.
+MORE = [
+    ("efficientnetv2", "l"),
+    ("hrnet", None),
+    ("inception_resnet_v2", None),
+    ("regnet", "y_128gf"),
+    ("convnext", "large"),
+    ("vit_b16", None),
+    ("maxvit_t", None),
+    ("swin", "base"),
+]
 
 
 def analyse(flow: Flow) -> None:
@@ -42,9 +54,9 @@ def measure(name: str, text: str, variant: str | None) -> list[str]:
 
 def main() -> None:
     rows = [["network", "layers", "load + summary ms", "memory ms", "both ÷ first", "µs a layer"]]
-    for name, variant, _ in NETWORKS:
+    for name, variant in [*[(name, variant) for name, variant, _ in NETWORKS], *MORE]:
         text = (ROOT / "architectures" / f"{name}.yaml").read_text()
-        rows.append(measure(variant or name, text, variant))
+        rows.append(measure(f"{name} {variant or ''}", text, variant))
     for count in (1_000, 10_000, 30_000):
         rows.append(measure("chain", CHAIN.format(count=count), None))
     print(machine())
