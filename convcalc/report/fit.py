@@ -265,6 +265,10 @@ def _joined(axis: Axis) -> str:
 def _notes(report: FitReport, axis: Axis) -> Iterator[str]:
     fit = report.fit
     name = (" = " if axis is fit.square else " or ").join(axis.names)
+    if axis is fit.square and fit.mixed:
+        rest = [f"{n} = {size:,}" for n, size in fit.declared.items() if n not in axis.names]
+        if rest:
+            yield f"{name}: at the design's own {', '.join(rest)}."
     if axis.smallest is None:
         never = next((d for d in axis.demands if d.sizes.empty), None)
         yield f"No {name} is valid{': ' + _asks(never, never.condition) if never else ''}."
@@ -550,6 +554,8 @@ def _elsewhere(fit: Fit, found: Largest) -> str:
 
 def _verified(report: Report) -> str:
     count = len(report.comparisons)
+    if not count:
+        return "Not verified: there is no valid size at which to run PyTorch."
     where = f"PyTorch {report.torch} on {report.device}, {report.seconds:.1f} s"
     if report.ok:
         agree = "agrees" if count == 1 else "agree"
