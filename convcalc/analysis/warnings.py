@@ -7,6 +7,7 @@
 | kernel-exceeds-input | the kernel reaches over more rows than the input has without its padding |
 | field-exceeds-input | the first layer that sees more rows than the network's input has |
 | branches-misaligned | branches that are joined look at different places of the input |
+| never-valid | sizes that must be equal differ by a number, whatever open sizes will be |
 
 and those that an op tells of itself. A 1×1 kernel with a stride is left alone: it samples by design
 (`dropped` still counts what it leaves out).
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from convcalc.analysis.coverage import IntWindow, padding_only_taps, residues_read
 from convcalc.errors import Problem
+from convcalc.integers import Formula, expand, pretty
 from convcalc.ops.attention import BlockWindow
 from convcalc.ops.base import AXES
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from convcalc.analysis.receptive import Field, Misalignment
     from convcalc.analysis.summary import Figures, Layer, Summary
+    from convcalc.integers import Size
     from convcalc.ops.base import Op, Shape, Window
 
 #: What deserves to be known and is right in most deep networks: `--strict` lets it pass.
@@ -39,6 +42,9 @@ _ROWS = {
 _ORDINALS = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 7: "seventh"}
 # So many larger paddings are tried for one that fits.
 _TRIED = 64
+
+
+_ALIKE = "pad, crop or pool the branches alike"
 
 
 class Finding:
@@ -79,8 +85,20 @@ def findings(layer: Layer) -> Iterator[Finding]:
     if len(windows) == len(sizes) == len(outputs):
         for axes in _equal_axes(sizes, outputs, windows):
             yield from axes.findings(op)
+    for condition in layer.figures.facts.conditions:
+        if condition.kind == "equal" and _differ(condition.left, condition.right):
+            told = condition.told(lambda size: pretty(expand(size)))
+            yield Finding("never-valid", f"{told}, which no input makes them", _ALIKE)
     for code, message in op.warnings(*inputs, layouts=layer.input_layouts):
         yield Finding(code, message)
+
+
+def _differ(left: Size, right: Size) -> bool:
+    """Whether two sizes, one of them open at least, differ by a number other than 0."""
+    if left is right or not (isinstance(left, Formula) or isinstance(right, Formula)):
+        return False
+    difference = expand(left - right)
+    return bool(difference.constant if isinstance(difference, Formula) else difference)
 
 
 def field_warnings(summary: Summary) -> Iterator[Problem]:

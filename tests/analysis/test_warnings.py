@@ -9,6 +9,7 @@ import pytest
 
 import convcalc
 from convcalc.errors import Problem
+from tests.analysis import designs
 
 
 def one_layer(layer: str, *shape: int) -> str:
@@ -172,3 +173,17 @@ def test_an_op_tells_its_own() -> None:
 def test_no_warnings_of_open_sizes() -> None:
     network = convcalc.load(one_layer("MaxPool2d(2)", 7, 7))
     assert not network.summary(symbolic=True).warnings
+
+
+def test_branches_that_agree_for_no_input() -> None:
+    """With open sizes a difference that is a number refutes the join; one that is not may be 0."""
+    text = designs.NEVER_AGREE.replace("[3, 64, 64]", "[3, H, W]")
+    found = [w for w in convcalc.load(text).summary().warnings if w.code == "never-valid"]
+    assert [w.message for w in found] == [
+        f"Concat: {axis} must be equal: {letter} - 2 and {letter} - 4, which no input makes them"
+        for axis, letter in (("height", "H"), ("width", "W"))
+    ]
+    sometimes = text.replace("Conv2d(8, 5)", "Conv2d(8, 3, 2)")
+    for alike in (sometimes, text.replace("Conv2d(8, 5)", "Conv2d(8, 5, padding=1)")):
+        codes = {w.code for w in convcalc.load(alike).summary().warnings}
+        assert "never-valid" not in codes
