@@ -444,14 +444,16 @@ def context_notes(scope: Scope) -> list[str]:
 class Facts:
     """What an op makes of given input shapes; shared by all nodes where both are the same.
 
-    output: the output's shape. weights, buffers: the tensors it owns. params, buffer_elements,
-    macs: their counts. windows: how it reads each axis. conditions: what must hold.
+    inputs: the shapes that flow in. output: the output's shape. weights, buffers: the tensors it
+    owns. params, buffer_elements, macs: their counts. windows: how it reads each axis. conditions:
+    what must hold.
     """
 
     __slots__ = (
         "buffer_elements",
         "buffers",
         "conditions",
+        "inputs",
         "macs",
         "output",
         "params",
@@ -468,19 +470,26 @@ class Facts:
     ) -> None:
         if conditions is None:
             conditions = op.conditions(*shapes)
+        self.inputs = shapes
         self.conditions: Sequence[Condition] = conditions
         output = op.output(*shapes)
         self.output: Shape = output if names is None else _named(output, names)
         self.weights: Sequence[Tensor] = op.weights(*shapes)
         self.buffers: Sequence[Tensor] = op.buffers(*shapes)
-        self.params: Size = total(tensor.elements for tensor in self.weights)
-        self.buffer_elements: Size = total(tensor.elements for tensor in self.buffers)
+        self.params: Size = _elements(self.weights)
+        self.buffer_elements: Size = _elements(self.buffers)
         self.macs: Size = op.macs(self.output, *shapes)
         self.windows: Sequence[Window] = op.windows(*shapes)
 
 
+def _elements(tensors: Sequence[Tensor]) -> Size:
+    return total([tensor.elements for tensor in tensors]) if tensors else 0
+
+
 def _named(shape: Shape, names: Names) -> Shape:
     """The shape with its spatial sizes under names (h1, w1, …), so that costs stay short."""
+    if names.given.issuperset(map(id, shape[2:])):
+        return shape  # most layers hand theirs on
     axes = AXES.get(len(shape) - 2)
     if axes is None:
         return shape
@@ -538,14 +547,18 @@ def flow(
         from convcalc.integers.names import Names
 
         result.names = names or Names(tuple(graph.free), unnamed=graph.open_vars)
-    known: dict[tuple[Op, tuple[Shape, ...]], Facts] = {}
+    # Equal shapes become one object, so that what is known is found by identity: sizes that are
+    # formulas take long to hash.
+    one: dict[Shape, Shape] = {}
+    known: dict[tuple[object, ...], Facts] = {}
     problems: list[Problem] = []
     broken: set[int] = set()
     shapes, facts = result.shapes, result.facts
     for node in graph.nodes:
         op = node.op
         if op is None:
-            shapes.append(shapes_in[node.path])
+            shape = shapes_in[node.path]
+            shapes.append(one.setdefault(shape, shape))
             facts.append(None)
             continue
         if broken and not broken.isdisjoint(node.inputs):
@@ -553,8 +566,8 @@ def flow(
             shapes.append(())
             facts.append(None)
             continue
-        flowing = tuple([shapes[i] for i in node.inputs])
-        key = (op, flowing)
+        flowing = tuple(map(shapes.__getitem__, node.inputs))
+        key = (op, *map(id, flowing))
         fact = known.get(key)
         if fact is None:
             conditions = op.conditions(*flowing)
@@ -566,13 +579,14 @@ def flow(
                 shapes.append(())
                 facts.append(None)
                 continue
-            fact = known[key] = Facts(op, flowing, result.names, conditions)
             if None in held:
                 result.open_conditions += [
                     (node, c)
                     for c, holds in zip(conditions, held, strict=True)
                     if holds is None and c.left is not c.right
                 ]
+            fact = known[key] = Facts(op, flowing, result.names, conditions)
+            fact.output = one.setdefault(fact.output, fact.output)
         shapes.append(fact.output)
         facts.append(fact)
     if problems:

@@ -7,6 +7,9 @@ computed where they are asked for.
 
 from __future__ import annotations
 
+from collections import Counter
+from operator import attrgetter, mul
+
 from convcalc.analysis.coverage import unread
 from convcalc.errors import ConvcalcError
 from convcalc.integers import product, total
@@ -40,36 +43,26 @@ class Figures:
 
     __slots__ = (
         "_dropped",
-        "_inputs",
-        "buffers",
         "facts",
         "findings",
-        "macs",
-        "output",
         "output_bytes",
-        "params",
         "weights_bytes",
     )
 
-    def __init__(self, facts: Facts, inputs: tuple[Shape, ...], dtype: str) -> None:
-        width = DTYPE_BYTES[dtype]
+    def __init__(self, facts: Facts, width: int, output_bytes: Size) -> None:
         self.facts = facts
-        self.output: Shape = facts.output
-        self.params: Size = facts.params
-        self.buffers: Size = facts.buffer_elements
-        self.macs: Size = facts.macs
-        self.output_bytes: Size = product(facts.output) * width
-        self.weights_bytes: Size = facts.params * width + total(
-            t.elements * (width if t.dtype is None else DTYPE_BYTES[t.dtype]) for t in facts.buffers
-        )
-        self._inputs = inputs
+        self.output_bytes = output_bytes
+        self.weights_bytes: Size = (facts.params + facts.buffer_elements) * width
+        for tensor in facts.buffers:
+            if tensor.dtype is not None:
+                self.weights_bytes += tensor.elements * (DTYPE_BYTES[tensor.dtype] - width)
         self._dropped: tuple[Size | None, ...] | None = None
         self.findings: tuple[Any, ...] = ()
 
     @property
     def dropped(self) -> tuple[Size | None, ...]:
         if self._dropped is None:
-            sizes, outputs = self._inputs[0][2:], self.output[2:]
+            sizes, outputs = self.facts.inputs[0][2:], self.facts.output[2:]
             windows = self.facts.windows
             if len(windows) == len(sizes) == len(outputs):
                 self._dropped = tuple(map(unread, sizes, outputs, windows))
@@ -128,7 +121,7 @@ class Layer:
 
     @property
     def trainable_params(self) -> Size:
-        return 0 if self.node.frozen else self._figures.params
+        return 0 if self.node.frozen else self.params
 
     @property
     def memory(self) -> LayerMemory:
@@ -175,19 +168,19 @@ class Layer:
 
     @property
     def output(self) -> Shape:
-        return self._figures.output
+        return self._figures.facts.output
 
     @property
     def params(self) -> Size:
-        return self._figures.params
+        return self._figures.facts.params
 
     @property
     def buffers(self) -> Size:
-        return self._figures.buffers
+        return self._figures.facts.buffer_elements
 
     @property
     def macs(self) -> Size:
-        return self._figures.macs
+        return self._figures.facts.macs
 
     @property
     def output_bytes(self) -> Size:
@@ -258,15 +251,20 @@ class Totals:
         "weights_bytes",
     )
 
-    def __init__(self, main: dict[Figures, int], aux: dict[Figures, int], summary: Summary) -> None:
+    def __init__(self, summary: Summary) -> None:
         self._summary = summary
-        self.params: Size = _sum(main, "params")
-        frozen = [layer.params for layer in summary.layers if layer.frozen and not layer.aux]
-        self.trainable_params: Size = self.params - total(frozen) if frozen else self.params
-        self.buffers: Size = _sum(main, "buffers")
-        self.aux_params: Size = _sum(aux, "params")
-        self.macs: Size = _sum(main, "macs")
-        self.aux_macs: Size = _sum(aux, "macs")
+        main = Counter(map(attrgetter("_figures"), summary.layers))
+        special = [layer for layer in summary.layers if layer.node.aux or layer.node.frozen]
+        aux = Counter([layer.figures for layer in special if layer.aux])
+        if aux:
+            main -= aux
+        self.params: Size = _sum(main, "facts.params")
+        frozen = [layer.params for layer in special if not layer.aux]
+        self.trainable_params: Size = self.params - total(frozen)
+        self.buffers: Size = _sum(main, "facts.buffer_elements")
+        self.aux_params: Size = _sum(aux, "facts.params")
+        self.macs: Size = _sum(main, "facts.macs")
+        self.aux_macs: Size = _sum(aux, "facts.macs")
         self.weights_bytes: Size = _sum(main, "weights_bytes")
 
     @property
@@ -340,8 +338,8 @@ class Totals:
         return f"Totals({', '.join(f'{k}={v}' for k, v in self.as_dict().items())})"
 
 
-def _sum(counts: dict[Figures, int], name: str) -> Size:
-    return total(getattr(figures, name) * count for figures, count in counts.items())
+def _sum(counts: Counter[Figures], name: str) -> Size:
+    return total(map(mul, map(attrgetter(name), counts), counts.values()))
 
 
 class Summary:
@@ -386,22 +384,21 @@ class Summary:
         self.inputs: dict[str, Shape] = flow.inputs
         self.outputs = {name: flow.shapes[i] for name, i in flow.graph.outputs.items()}
         self.aux_outputs = {name: flow.shapes[i] for name, i in flow.graph.aux.items()}
-        self.layers: list[Layer] = []
-        main: dict[Figures, int] = {}
-        aux: dict[Figures, int] = {}
-        known: dict[Facts, Figures] = {}
-        shapes = flow.shapes
-        for node, facts in zip(flow.graph.nodes, flow.facts, strict=True):
-            if facts is None:
-                continue
-            figures = known.get(facts)
-            if figures is None:
-                inputs = tuple([shapes[i] for i in node.inputs])
-                figures = known[facts] = Figures(facts, inputs, dtype)
-            counts = aux if node.aux else main
-            counts[figures] = counts.get(figures, 0) + 1
-            self.layers.append(Layer(node, figures, self))
-        self.totals = Totals(main, aux, self)
+        # Equal layers share their facts, and equal shapes are one object: each is looked at once.
+        width = DTYPE_BYTES[dtype]
+        shapes = dict(zip(map(id, flow.shapes), flow.shapes, strict=True))
+        output_bytes = {key: product(shape) * width for key, shape in shapes.items()}
+        known = {
+            facts: Figures(facts, width, output_bytes[id(facts.output)])
+            for facts in dict.fromkeys(flow.facts)
+            if facts is not None
+        }
+        self.layers = [
+            Layer(node, known[facts], self)
+            for node, facts in zip(flow.graph.nodes, flow.facts, strict=True)
+            if facts is not None
+        ]
+        self.totals = Totals(self)
         self._by_path: dict[str, Layer] | None = None
         self._warnings: tuple[Problem, ...] | None = None
         self._fields: ReceptiveFields | None = None
@@ -491,16 +488,16 @@ class Summary:
             return {}
         from convcalc.integers import Formula, definitions
 
-        known = dict.fromkeys(layer.figures for layer in self.layers)
+        known = dict.fromkeys(layer.figures.facts for layer in self.layers)
         return definitions(*_formulas(known, Formula))
 
     def __repr__(self) -> str:
         return f"Summary({self.name!r}, {len(self.layers)} layers, {self.totals})"
 
 
-def _formulas(known: Iterable[Figures], formula: type[Formula]) -> Iterable[Formula]:
-    for figures in known:
-        for size in (*figures.output, figures.params, figures.macs):
+def _formulas(known: Iterable[Facts], formula: type[Formula]) -> Iterable[Formula]:
+    for facts in known:
+        for size in (*facts.output, facts.params, facts.macs):
             if isinstance(size, formula):
                 yield size
 

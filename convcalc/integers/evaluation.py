@@ -21,19 +21,22 @@ from .formulas import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
     from typing import Any
 
     from .formulas import Size, Terms
 
 
-def atoms_of(formulas: Iterable[Formula]) -> list[int]:
-    """The numbers of all atoms in the formulas, also those inside others, inner ones first."""
+def atoms_of(formulas: Iterable[Formula], known: Container[int] = ()) -> list[int]:
+    """The numbers of all atoms in the formulas, also those inside others, inner ones first.
+
+    Without those that are `known`, and what is only in them.
+    """
     seen: set[int] = set()
     stack = [n for formula in formulas for monomial in formula._terms for n in monomial]
     while stack:
         number = stack.pop()
-        if number not in seen:
+        if number not in seen and number not in known:
             seen.add(number)
             for part in ATOMS[number].parts:
                 for monomial in part._terms:
@@ -195,14 +198,14 @@ def _source(terms: Terms) -> str:
 
 def rebuild(formula: Formula, replacements: Mapping[str, Any], memo: dict[int, Formula]) -> Formula:
     """The formula made anew with symbols replaced and names expanded; `memo` is by atom."""
-    for number in atoms_of([formula]):
-        if number in memo:
-            continue
+    for number in atoms_of([formula], memo):
         atom = ATOMS[number]
         if atom.kind == SYMBOL:
             memo[number] = as_formula(replacements.get(atom.name, Formula({(number,): 1})))
         elif not replacements and not atom.named:
             memo[number] = Formula({(number,): 1})
+        elif not replacements and atom.kind == NAMED:
+            memo[number] = atom.parts[0]  # which holds no names
         else:
             memo[number] = _remade(atom, memo)
     return as_formula(_polynomial(formula._terms, memo))
@@ -272,25 +275,17 @@ def probe_point(name: str, lower: int, index: int) -> int:
     return value if value >= lower else value + lower
 
 
+_PROBED: tuple[dict[int, int], dict[int, int]] = {}, {}  # atom: value, at either point
+
+
 def probe_values(formula: Formula) -> tuple[int, int]:
     """The values at the two probe points; 0 where a symbolic divisor is zero there."""
-    if not all(ATOMS[number].probes for monomial in formula._terms for number in monomial):
-        tables: tuple[dict[int, int], dict[int, int]] = {}, {}
-        for number in atoms_of([formula]):
-            atom = ATOMS[number]
-            if not atom.probes:
-                atom.probes = _probe(atom, 0, tables[0]), _probe(atom, 1, tables[1])
-            tables[0][number], tables[1][number] = atom.probes
-    one = two = 0
-    for monomial, c in formula._terms.items():
-        first = second = c
-        for number in monomial:
-            a, b = ATOMS[number].probes
-            first *= a
-            second *= b
-        one += first
-        two += second
-    return one, two
+    one, two = _PROBED
+    for number in atoms_of([formula], two):
+        atom = ATOMS[number]
+        one[number] = _probe(atom, 0, one)
+        two[number] = _probe(atom, 1, two)
+    return _polynomial(formula._terms, one), _polynomial(formula._terms, two)
 
 
 def _probe(atom: Atom, index: int, values: Mapping[int, int]) -> int:

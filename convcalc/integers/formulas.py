@@ -11,6 +11,7 @@ atoms in the order of their numbers needs no recursion, however deep a formula i
 from __future__ import annotations
 
 from _thread import allocate_lock
+from keyword import iskeyword
 from math import gcd
 
 from .errors import FormulaTooLargeError
@@ -46,7 +47,7 @@ _RESERVED = frozenset({"max", "min", "floor", "ceil"})
 class Atom:
     """What a formula is built of. `low` and `high` bound its value; None means unbounded."""
 
-    __slots__ = ("divisor", "high", "kind", "low", "name", "named", "parts", "probes")
+    __slots__ = ("divisor", "high", "kind", "low", "name", "named", "parts")
 
     def __init__(
         self,
@@ -63,8 +64,7 @@ class Atom:
         self.name = name  # of a symbol or a named size
         self.parts = parts  # floor: numerator; named: definition; quotient: both; max, min: all
         self.divisor = divisor  # of a floor
-        self.named = kind == NAMED or any(_has_names(part) for part in parts)
-        self.probes: tuple[int, ...] = ()  # both values at the probe points, once asked for
+        self.named = kind == NAMED or any(map(_has_names, parts))
 
 
 ATOMS: list[Atom] = []
@@ -73,7 +73,11 @@ _LOCK = allocate_lock()
 
 
 def _has_names(formula: Formula) -> bool:
-    return any(ATOMS[number].named for monomial in formula._terms for number in monomial)
+    for monomial in formula._terms:
+        for number in monomial:
+            if ATOMS[number].named:
+                return True
+    return False
 
 
 def _intern(key: object, make: Callable[[], Atom]) -> Formula:
@@ -391,12 +395,37 @@ def _multiply(left: Terms, right: Terms) -> Formula:
     return Formula(terms)
 
 
-def sum_formulas(formulas: Iterable[int | Formula]) -> Formula:
+def multiply_formulas(sizes: Iterable[int | Formula]) -> Formula:
+    """The product; factors of one term, as most sizes are, are put together at once."""
+    number = 1
+    factors: Monomial = ()
+    sums: list[Formula] = []
+    for size in sizes:
+        if isinstance(size, int):
+            number *= size
+        elif len(size._terms) == 1:
+            ((monomial, c),) = size._terms.items()
+            factors += monomial
+            number *= c
+        else:
+            sums.append(size)
+    result = Formula({tuple(sorted(factors)): number} if number else {})
+    for size in sums:
+        result = result * size
+    return result
+
+
+def sum_formulas(sizes: Iterable[int | Formula]) -> Formula:
     """The sum, in time linear in the number of terms given."""
+    number = 0
     terms: Terms = {}
-    for formula in formulas:
-        for monomial, c in as_formula(formula)._terms.items():
+    for size in sizes:
+        if isinstance(size, int):
+            number += size
+            continue
+        for monomial, c in size._terms.items():
             terms[monomial] = terms.get(monomial, 0) + c
+    terms[()] = terms.get((), 0) + number
     if len(terms) > MAX_TERMS:
         raise FormulaTooLargeError(f"a formula of more than {MAX_TERMS:,} terms")
     return Formula({monomial: c for monomial, c in terms.items() if c})
@@ -427,13 +456,13 @@ def named(formula: Formula, name: str) -> Formula:
         low, high = bounds(definition)
         return Atom(NAMED, low, high, name, (definition,))
 
-    return _intern((NAMED, name, definition.key), make)
+    result = _intern((NAMED, name, definition.key), make)
+    result._hash = definition._hash  # of its value: the same, where it is known
+    return result
 
 
 def check_name(name: str) -> None:
     """Raises ValueError unless `name` can stand in a printed formula and in Python."""
-    from keyword import iskeyword
-
     if not (name.isascii() and name.isidentifier()) or iskeyword(name) or name in _RESERVED:
         raise ValueError(f"{name!r} cannot name a size: letters, digits and _, no reserved word")
 
@@ -491,8 +520,11 @@ def _floor(formula: Formula, divisor: int) -> Formula:
         del rest[(inner,)]
         if constant:
             rest[()] = constant
-        nested = atom.parts[0] + Formula(rest) * atom.divisor
-        return Formula(whole) + floor_divide(nested, atom.divisor * divisor)
+        nested = atom.parts[0]
+        if rest:
+            nested = nested + Formula(rest) * atom.divisor
+        flattened = floor_divide(nested, atom.divisor * divisor)
+        return Formula(whole) + flattened if whole else flattened
     if constant:
         rest[()] = constant
     numerator = Formula(rest)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from math import prod
 
-from .formulas import MAX, MIN, Formula, _operand, extreme, sum_formulas
+from .formulas import MAX, MIN, Formula, _operand, extreme, multiply_formulas, sum_formulas
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeGuard
 
     from .formulas import Size
 
@@ -67,23 +68,24 @@ def _chosen(sizes: tuple[Size, ...], kind: int) -> Size:
 
 
 def product(sizes: Iterable[Size]) -> Size:
-    """The product of the sizes; 1 for none."""
-    return prod(sizes)
+    """The product of the sizes, 1 for none."""
+    factors = tuple(sizes)
+    if _some_formulas(factors):
+        return multiply_formulas(factors)
+    return prod(factors)
 
 
 def total(sizes: Iterable[Size]) -> Size:
-    """The sum of the sizes, 0 for none: for many formulas faster than adding one by one."""
-    number = 0
-    formulas: list[Formula] = []
-    rest: list[Size] = []
-    for size in sizes:
-        if type(size) is int:
-            number += size
-        elif isinstance(size, Formula):
-            formulas.append(size)
-        else:
-            rest.append(size)
-    result: Size = sum_formulas([*formulas, number]) if formulas else number
-    for size in rest:
-        result = size + result
-    return result
+    """The sum of the sizes, 0 for none."""
+    terms = tuple(sizes)
+    if _some_formulas(terms):
+        return sum_formulas(terms)
+    return sum(terms)
+
+
+def _some_formulas(sizes: tuple[Size, ...]) -> TypeGuard[tuple[int | Formula, ...]]:
+    """Whether they are ints and formulas, which are faster put together at once."""
+    return Formula in map(type, sizes) and _EXACT.issuperset(map(type, sizes))
+
+
+_EXACT = {int, Formula}

@@ -23,6 +23,9 @@ class Names:
         self._unnamed = frozenset(unnamed)
         self._counts: dict[str, int] = {}
         self._by_key: dict[Key, Formula] = {}
+        #: The ids of all results, which are kept alive: these sizes need no name any more.
+        self.given: set[int] = set()
+        self._kept: list[Formula] = []
         self._by_hash: dict[int, list[tuple[Formula, Formula]]] = {}
 
     def name(self, size: Size, stem: str) -> Size:
@@ -45,6 +48,8 @@ class Names:
         else:
             result = self._named(definition, stem)
         self._by_key[size.key] = self._by_key[definition.key] = self._by_key[result.key] = result
+        self.given.add(id(result))
+        self._kept.append(result)
         return result
 
     def _keeps_form(self, definition: Formula) -> bool:
@@ -77,13 +82,13 @@ class Names:
         found = self._by_key.get(definition.key)
         if found is not None:
             return found
-        # Other forms of the same value: H - H//2 is (H + 1)//2.
-        from .decide import equal
-
         same_hash = self._by_hash.setdefault(hash(definition), [])
-        for known, result in same_hash:
-            if equal(known, definition).proved:
-                return result
+        if same_hash:  # maybe another form of the same value: H - H//2 is (H + 1)//2
+            from .decide import equal
+
+            for known, result in same_hash:
+                if equal(known, definition).proved:
+                    return result
         count = self._counts.get(stem, 0) + 1
         while f"{stem}{count}" in self._taken:
             count += 1

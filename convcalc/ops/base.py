@@ -67,7 +67,8 @@ class Tensor:
 
     @property
     def elements(self) -> Size:
-        return product(self.shape)
+        shape = self.shape
+        return shape[0] if len(shape) == 1 else product(shape)
 
     def __repr__(self) -> str:
         return f"Tensor({self.name!r}, {self.shape}, {self.dtype})"
@@ -82,21 +83,29 @@ class Condition:
     help: what to do about it, or None.
     """
 
-    __slots__ = ("help", "kind", "left", "right", "what")
+    __slots__ = ("_help", "_what", "kind", "left", "right")
 
     def __init__(
         self,
         kind: Literal["at_least", "equal", "divisible"],
         left: Size,
         right: Size,
-        what: str,
+        what: str = "",
         help: str | None = None,
     ) -> None:
         self.kind = kind
         self.left = left
         self.right = right
-        self.what = what
-        self.help = help
+        self._what = what
+        self._help = help
+
+    @property
+    def what(self) -> str:
+        return self._what
+
+    @property
+    def help(self) -> str | None:
+        return self._help
 
     def holds(self) -> bool | None:
         """True or False between ints; None where a side is open or a formula."""

@@ -20,22 +20,42 @@ if TYPE_CHECKING:
     from convcalc.ops.memory import Tape
 
 
+class ReachCondition(Condition):
+    """The padded input must be as large as the kernel's reach.
+
+    Few conditions are ever told, and to print formulas takes longer than all else about a layer:
+    its words are made when they are asked for.
+    """
+
+    __slots__ = ("_axis", "_op", "_size", "_window")
+
+    def __init__(self, op: Op, axis: str, size: Size, window: Window) -> None:
+        self.kind = "at_least"
+        self.left = size + (window.before + window.after)
+        self.right = window.reach
+        self._op = op
+        self._axis = axis
+        self._size = size
+        self._window = window
+
+    @property
+    def what(self) -> str:
+        size, window = self._size, self._window
+        rows = f"{size} + {window.before} + {window.after}"
+        return f"{self._op.name()}: the padded {self._axis} ({rows})"
+
+    @property
+    def help(self) -> str:
+        return (
+            f"the kernel reaches over {self.right}: a smaller kernel, more padding, "
+            "or fewer strides before it"
+        )
+
+
 def window_conditions(op: Op, shape: Shape, windows: Sequence[Window]) -> list[Condition]:
     """The padded input must be as large as the kernel's reach, on every axis."""
-    conditions = []
-    for axis, size, window in zip(AXES[len(windows)], shape[2:], windows, strict=True):
-        padded = size + window.before + window.after
-        conditions.append(
-            Condition(
-                "at_least",
-                padded,
-                window.reach,
-                f"{op.name()}: the padded {axis} ({size} + {window.before} + {window.after})",
-                f"the kernel reaches over {window.reach}: a smaller kernel, more padding, "
-                "or fewer strides before it",
-            )
-        )
-    return conditions
+    axes = zip(AXES[len(windows)], shape[2:], windows, strict=True)
+    return [ReachCondition(op, axis, size, window) for axis, size, window in axes]
 
 
 def window_output(size: Size, window: Window) -> Size:
@@ -52,6 +72,34 @@ def tf_same_padding(size: Size, reach: Size, stride: Size) -> tuple[Size, Size]:
     """
     total = maximum((ceil_div(size, stride) - 1) * stride + reach - size, 0)
     return total // 2, total - total // 2
+
+
+def fixed_windows(op: Op, strides: Sequence[Size]) -> tuple[Window, ...]:
+    """The windows of a convolution or pool as far as its arguments tell them, made once: they are
+    asked for several times a layer. Of `padding=tf_same` the padding is left out."""
+    windows = []
+    arguments: Any = op
+    padding = arguments.padding
+    axes = zip(arguments.kernel_size, strides, arguments.dilation, strict=True)
+    for axis, (kernel, stride, dilation) in enumerate(axes):
+        before: Size = 0
+        after: Size = 0
+        if padding == "same":
+            # torch/nn/modules/conv.py, _ConvNd: the odd row goes to the end
+            total = dilation * (kernel - 1)
+            before, after = total // 2, total - total // 2
+        elif not isinstance(padding, str):
+            before = after = padding[axis]
+        windows.append(Window(kernel, stride, before, after, dilation))
+    return tuple(windows)
+
+
+def tf_same_windows(spatial: Sequence[Size], windows: Sequence[Window]) -> list[Window]:
+    """The same windows with the padding that these sizes need."""
+    return [
+        Window(w.kernel, w.stride, *tf_same_padding(size, w.reach, w.stride), w.dilation)
+        for size, w in zip(spatial, windows, strict=True)
+    ]
 
 
 def explain_tf_same(told: Explanation, strides: Sequence[Size]) -> None:
@@ -150,6 +198,7 @@ class _Convolution(_Grouped):
                 argument="padding_mode",
             )
         super().prepare()
+        self._windows = fixed_windows(self, self.stride)
 
     def output(self, *shapes: Shape) -> Shape:
         n, _, *spatial = shapes[0]
@@ -193,22 +242,10 @@ class _Convolution(_Grouped):
         per_place: Size = shapes[0][1] // self.groups * product(self.kernel_size)
         return product(output) * per_place
 
-    def windows(self, *shapes: Shape) -> list[Window]:
-        windows = []
-        axes = zip(shapes[0][2:], self.kernel_size, self.stride, self.dilation, strict=True)
-        for axis, (size, kernel, stride, dilation) in enumerate(axes):
-            before: Size = 0
-            after: Size = 0
-            reach = dilation * (kernel - 1) + 1
-            if self.padding == "tf_same":
-                before, after = tf_same_padding(size, reach, stride)
-            elif self.padding == "same":
-                # torch/nn/modules/conv.py, _ConvNd: the odd row goes to the end
-                before, after = (reach - 1) // 2, reach - 1 - (reach - 1) // 2
-            elif self.padding != "valid":
-                before = after = self.padding[axis]
-            windows.append(Window(kernel, stride, before, after, dilation))
-        return windows
+    def windows(self, *shapes: Shape) -> Sequence[Window]:
+        if self.padding == "tf_same":
+            return tf_same_windows(shapes[0][2:], self._windows)
+        return self._windows
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         return convolved(tape, self._padded(tape, inputs[0]))

@@ -25,8 +25,9 @@ BIAS_DOC = "with affine, learn a shift too"
 
 def _affine(size: Size, *, bias: bool = True) -> list[Tensor]:
     """A factor and, with bias, a shift for each of so many channels or features."""
-    weight = Tensor("weight", (size,))
-    return [weight, Tensor("bias", (size,))] if bias else [weight]
+    shape = (size,)
+    weight = Tensor("weight", shape)
+    return [weight, Tensor("bias", shape)] if bias else [weight]
 
 
 def _without_bias(module: Any) -> Any:
@@ -74,7 +75,7 @@ class _RunningNorm(Op):
     track_running_stats: Any
     bias: Any
 
-    def conditions(self, *shapes: Shape) -> list[Condition]:
+    def conditions(self, *shapes: Shape) -> Sequence[Condition]:
         return as_asserted(self, shapes[0][1])
 
     def weights(self, *shapes: Shape) -> list[Tensor]:
@@ -112,13 +113,13 @@ class _BatchNorm(_RunningNorm):
                 argument="eps",
             )
 
-    def conditions(self, *shapes: Shape) -> list[Condition]:
+    def conditions(self, *shapes: Shape) -> Sequence[Condition]:
         conditions = super().conditions(*shapes)
-        if not self.track_running_stats:
-            # Without statistics of its own it takes those of the batch, in evaluation too.
-            help = "a larger batch, or track_running_stats=true"
-            conditions.append(self._several_values(shapes[0], help))
-        return conditions
+        if self.track_running_stats:
+            return conditions
+        # Without statistics of its own it takes those of the batch, in evaluation too.
+        help = "a larger batch, or track_running_stats=true"
+        return [*conditions, self._several_values(shapes[0], help)]
 
     def training_conditions(self, *shapes: Shape) -> list[Condition]:
         help = "one value has no variance; a larger batch, or a larger map"

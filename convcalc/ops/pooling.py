@@ -10,8 +10,9 @@ from convcalc.ops.arguments import count, flag, real, sizes
 from convcalc.ops.base import AXES, GLOBAL, Condition, Op, Window, rank_error
 from convcalc.ops.convolution import (
     explain_tf_same,
+    fixed_windows,
     padded_shape,
-    tf_same_padding,
+    tf_same_windows,
     window_conditions,
     window_output,
 )
@@ -74,6 +75,7 @@ class _Pool(Op):
             self.padding = (0,) * axes
         if self.dilation == 1:
             self.dilation = (1,) * axes
+        self._windows = fixed_windows(self, self.step)
         if self.padding == "tf_same":
             if self.ceil_mode:
                 raise LayerError(
@@ -84,18 +86,11 @@ class _Pool(Op):
             return
         refuse_wide_padding(self.padding, self.kernel_size)
 
-    def windows(self, *shapes: Shape) -> list[Window]:
+    def windows(self, *shapes: Shape) -> Sequence[Window]:
         """With ceil_mode the last window may reach past the padding at the end, too."""
-        windows = []
-        axes = zip(shapes[0][2:], self.kernel_size, self.step, self.dilation, strict=True)
-        for axis, (size, kernel, stride, dilation) in enumerate(axes):
-            if self.padding == "tf_same":
-                reach = dilation * (kernel - 1) + 1
-                before, after = tf_same_padding(size, reach, stride)
-            else:
-                before = after = self.padding[axis]
-            windows.append(Window(kernel, stride, before, after, dilation))
-        return windows
+        if self.padding == "tf_same":
+            return tf_same_windows(shapes[0][2:], self._windows)
+        return self._windows
 
     def output(self, *shapes: Shape) -> Shape:
         n, channels, *spatial = shapes[0]

@@ -116,7 +116,7 @@ class View:
         if names is None:
             wide = width is not None and width >= columns.WIDE_FROM and not summary.flow.names
             names = columns.WIDE if wide else columns.DEFAULT
-            if any(layer.frozen and layer.figures.params for layer in summary.layers):
+            if any(layer.frozen and layer.params for layer in summary.layers):
                 names = (*names, "frozen")
         self.fields: list[Field] = columns.chosen(names)
         remembers = any(field.name in columns.MEMORY for field in self.fields)

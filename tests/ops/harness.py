@@ -26,6 +26,7 @@ from convcalc.integers import Formula, IntArray, Open, array, evaluate, symbol
 from convcalc.ops import REGISTRY, Op, Window
 from convcalc.ops.arguments import Like
 from convcalc.ops.attention import BlockWindow, GridWindow
+from convcalc.ops.base import Condition
 from convcalc.ops.joins import Concat
 from convcalc.pytorch.namespace import NN
 from tests.ops.case import Case, Reference, Shape
@@ -272,7 +273,7 @@ def formula_differences(op: Op, shapes: tuple[Shape, ...]) -> list[str]:
             found.append(facet)
     for condition in op.conditions(*open_shapes):
         left, right = evaluate(condition.left, point), evaluate(condition.right, point)
-        if type(condition)(condition.kind, left, right, condition.what).holds() is not True:
+        if Condition(condition.kind, left, right, condition.what).holds() is not True:
             found.append("conditions")
     return found
 
