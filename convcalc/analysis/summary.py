@@ -387,7 +387,7 @@ class Summary:
         # Equal layers share their facts, and equal shapes are one object: each is looked at once.
         width = DTYPE_BYTES[dtype]
         shapes = dict(zip(map(id, flow.shapes), flow.shapes, strict=True))
-        output_bytes = {key: product(shape) * width for key, shape in shapes.items()}
+        output_bytes = {key: product((*shape, width)) for key, shape in shapes.items()}
         known = {
             facts: Figures(facts, width, output_bytes[id(facts.output)])
             for facts in dict.fromkeys(flow.facts)

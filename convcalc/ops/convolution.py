@@ -240,7 +240,7 @@ class _Convolution(_Grouped):
     def macs(self, output: Shape, *shapes: Shape) -> Size:
         """Each output position multiplies one kernel: N · outputs · (C/groups) · ∏ kernel."""
         per_place: Size = shapes[0][1] // self.groups * product(self.kernel_size)
-        return product(output) * per_place
+        return product((*output, per_place))
 
     def windows(self, *shapes: Shape) -> Sequence[Window]:
         if self.padding == "tf_same":
