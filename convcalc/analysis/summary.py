@@ -260,7 +260,8 @@ class Totals:
             main -= aux
         self.params: Size = _sum(main, "facts.params")
         frozen = [layer.params for layer in special if not layer.aux]
-        self.trainable_params: Size = self.params - total(frozen)
+        # One object where none is frozen: reports tell the sum once.
+        self.trainable_params: Size = self.params - total(frozen) if frozen else self.params
         self.buffers: Size = _sum(main, "facts.buffer_elements")
         self.aux_params: Size = _sum(aux, "facts.params")
         self.macs: Size = _sum(main, "facts.macs")
