@@ -1,4 +1,5 @@
-r"""Figures as LaTeX: the names of sizes, a table of layers, the totals. It needs amsmath.
+r"""Figures as LaTeX: the names of sizes, a table of layers, the totals. It needs amsmath, and for
+long tables longtable.
 
 Formulas are plain mathematics (`\cdot`, `\left\lfloor \frac{…}{…} \right\rfloor`), digits are not
 grouped, so that what is pasted into a program is still a number.
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from convcalc.analysis.summary import Summary
     from convcalc.integers import Size
     from convcalc.report.tree import Line
+
+#: Tables of more rows than a page surely has room for are broken over pages.
+PAGE = 40
 
 _WIDTH = 90  # of a line of a sum, in characters of source
 _ESCAPED = str.maketrans(
@@ -48,16 +52,19 @@ _TITLES = {"macs": "MACs", "aux_macs": "aux MACs"}
 def summary(report: Summary, *, depth: int | None = None, everything: bool = False) -> str:
     """Names and totals as aligned equations, the layers as a table of the depth of the text's."""
     view = View(report, ["layer", "output", "params", "macs"], depth, everything, None)
+    rows = len(view.lines) + len(view.aux_lines)
+    table = "longtable" if rows > PAGE else "tabular"
+    packages = "amsmath,longtable" if rows > PAGE else "amsmath"
     lines = [
         f"% {' '.join(view.title.split())}; {view.subtitle}",
-        f"% Written by convcalc {__version__}; needs \\usepackage{{amsmath}}.",
+        f"% Written by convcalc {__version__}; needs \\usepackage{{{packages}}}.",
     ]
     missing = memory.no_formula(report)
     lines += [f"% {missing}"] if missing else []
     names = list(_names(report))
     if names:
         lines += [r"\begin{align*}", *_joined(names), r"\end{align*}"]
-    lines += _table(view)
+    lines += _table(view, table)
     figures = python.totals(report)
     if figures["trainable_params"] is figures["params"]:
         del figures["trainable_params"]
@@ -97,8 +104,8 @@ def _total(name: str, size: Size) -> Iterator[str]:
         yield f"  &\\quad {{}} {line}"
 
 
-def _table(view: View) -> Iterator[str]:
-    yield r"\begin{tabular}{lrrr}"
+def _table(view: View, table: str) -> Iterator[str]:
+    yield f"\\begin{{{table}}}{{lrrr}}"
     yield r"  layer & output & params & MACs \\ \hline"
     for line in view.lines:
         yield f"  {_row(line)}"
@@ -112,7 +119,7 @@ def _table(view: View) -> Iterator[str]:
         yield r"  \hline"
         for line in view.aux_lines:
             yield f"  {_row(line)}"
-    yield r"\end{tabular}"
+    yield f"\\end{{{table}}}"
 
 
 def _row(line: Line) -> str:

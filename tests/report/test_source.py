@@ -147,7 +147,9 @@ def compiles(text: str) -> None:
         else:
             assert stack.pop() == name
     assert not stack
-    for table in re.findall(r"\\begin\{tabular\}\{lrrr\}(.*?)\\end\{tabular\}", plain, re.S):
+    tables = re.findall(r"\\begin\{(\w+table|tabular)\}\{lrrr\}(.*?)\\end\{\1\}", plain, re.S)
+    assert len(tables) == 1
+    for _, table in tables:
         for line in table.strip().splitlines():
             if line.strip() != r"\hline":
                 assert len(re.findall(r"(?<!\\)&", line)) == 3, line
@@ -194,6 +196,14 @@ def test_numbers_alone() -> None:
     compiles(latex.summary(summary, everything=True))
     found = dict(read_equations(latex.summary(summary)))
     assert int(found["MACs"]) == summary.totals.macs
+
+
+def test_a_long_table_breaks_over_pages() -> None:
+    summary = convcalc.load("googlenet").summary()
+    assert "\\begin{tabular}" in latex.summary(summary, depth=1)
+    text = latex.summary(summary, everything=True)
+    assert "\\begin{longtable}" in text
+    assert "\\usepackage{amsmath,longtable}" in text
 
 
 def test_what_is_frozen() -> None:
