@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+#: Which argument comes after so many.
+_FIFTH = {2: "third", 3: "fourth", 4: "fifth"}
+
+
 @cache
 def words() -> frozenset[str]:
     """The bare words that some layer takes."""
@@ -211,12 +215,32 @@ def _too_many(callee: Block | Definition | type[Op], label: str, most: int, expr
     if isinstance(callee, type) and callee.inferred:
         pasted = _without_inferred(callee, label, most, expr)
         start, end = expr.positional[0].start, expr.positional[-1].end
-        help = f"{callee.inferred} is taken from what flows in; {help}"
+        by_name = _by_name(callee, label, most, expr)
+        help = f"{callee.inferred} is taken from what flows in; {by_name or help}"
         if pasted is not None:
             at = expr.positional[callee.inferred_at]
             start, end = at.start, at.end
             help = f"in a torch.nn call that is {callee.inferred}, which is inferred here; {pasted}"
+            if by_name and _could_be_kernel(expr.positional[1]):
+                help += f"; if it is {callee.arguments[0].name}, {by_name}"
     return Fault(message, start, end, help)
+
+
+def _by_name(cls: type[Op], label: str, most: int, expr: Call) -> str | None:
+    """What to write where the arguments are the layer's own, only too many by position."""
+    names = [a.name for a in cls.arguments]
+    if most < 2 or len(expr.positional) > len(names):
+        return None
+    texts = [_literal(e) for e in expr.positional]
+    own = [f"{n}={t or '…'}" for n, t in zip(names[most:], texts[most:], strict=False)]
+    if "" in texts:
+        return f"from the {_FIFTH.get(most, 'next')} on they go by name: {', '.join(own)}"
+    return f"write {label}({', '.join([*texts[:most], *own])})"
+
+
+def _could_be_kernel(expr: Expr) -> bool:
+    """Whether a second argument may be a kernel's size rather than a number of channels."""
+    return not (isinstance(expr, Literal) and isinstance(expr.value, int) and expr.value > 11)
 
 
 def _without_inferred(cls: type[Op], label: str, most: int, expr: Call) -> str | None:
