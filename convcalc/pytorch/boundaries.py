@@ -186,7 +186,7 @@ class _Trial:
                 yield Comparison(f"divides {told}", node.path, size in stride.sizes, divides)
             if len(outputs) == len(shape):
                 dropped = tail(shape[position + 2], outputs[position + 2], window)
-                measured = self._dropped(node.op, shape, position)
+                measured = self._dropped(_dense(node.op, shape), shape, position)
                 yield Comparison(f"dropped {told}", node.path, dropped, measured)
         except RuntimeError as error:
             yield Comparison(f"reads {told}", node.path, "runs", reason(error))
@@ -324,6 +324,11 @@ class _Trial:
             except Exception as error:  # whatever torch raises, it refuses
                 result.refused, result.reason = node.path, reason(error)
                 return result
+            if _broadcast(node, flowing) or not made.numel():
+                # A design neither broadcasts nor goes on without a row, which PyTorch may.
+                result.refused = node.path
+                result.reason = f"it makes {tuple(made.shape)}"
+                return result
             values[node.index] = made
             result.shapes[node.index] = tuple(made.shape)
             for index in drops.get(node.index, ()):
@@ -384,6 +389,26 @@ class _Trial:
 
 def _strides(op: Op, shape: Shape) -> list[int]:
     return [_whole(window.stride) for window in op.windows(shape)]
+
+
+def _dense(op: Op, shape: Shape) -> Op:
+    """The same without holes in its windows: between dilated taps rows may lie that none reads,
+    and yet within the last window."""
+    given = op.given()
+    if "dilation" not in given:
+        return op
+    reach = tuple(_whole(window.reach) for window in op.windows(shape))
+    return type(op)(**{**given, "kernel_size": reach, "dilation": 1})
+
+
+def _broadcast(node: Node, flowing: Sequence[torch.Tensor]) -> bool:
+    """Whether a sum or a product joins maps of different shapes; gates (N×C×1×1) are no maps."""
+    if node.kind not in ("Add", "Mul"):
+        return False
+    shapes = {tuple(value.shape) for value in flowing}
+    if node.kind == "Mul":
+        shapes = {shape for shape in shapes if any(size != 1 for size in shape[2:])}
+    return len(shapes) > 1
 
 
 def _asserted(demand: Demand) -> bool:

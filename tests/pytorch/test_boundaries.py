@@ -63,6 +63,31 @@ def test_the_interval_of_the_last_map(name):
     assert figures(report, "accepts")
 
 
+#: What PyTorch takes, and a design does not: 1×1 added to 2×2, and a map cropped to nothing. And a
+#: row within the last window that no tap of it reads.
+PYTORCH_ALONE = {
+    "broadcast": """
+- add:
+  - MaxPool2d(3, 2, ceil_mode=true)
+  - MaxPool2d(3, 2, 1)
+""",
+    "cropped": """
+- Conv2d(4, 3, 2) -> ZeroPad2d((-1, -2, -1, -2)) -> Upsample(scale_factor=2)
+""",
+    "dilated": """
+- Conv2d(2, 2, 3, 1, dilation=2) -> Conv2d(1, 1, 4)
+""",
+}
+
+
+@pytest.mark.parametrize("layers", PYTORCH_ALONE.values(), ids=PYTORCH_ALONE)
+def test_what_pytorch_takes_and_a_design_does_not(layers):
+    fit = convcalc.fit(f"convcalc: 1\nname: t\ninput: [2, H, W]\nlayers:{layers}")
+    report = verify_fit(fit, device="cpu")
+    assert report.ok, report.failures
+    assert len(report.comparisons) >= 3
+
+
 @pytest.mark.parametrize(
     "name",
     [
