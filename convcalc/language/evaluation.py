@@ -488,6 +488,8 @@ class Evaluator:
                     expr.end,
                     f"write {cls.signature()}",
                 )
+            if value is POISON:
+                raise Absorbed
             if not isinstance(value, Value):
                 start, end = argument_span(cls, expr, argument.name)
                 message = f"{argument.name} must be {argument.describe}, not {kind(value)}"
