@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from convcalc.integers import product
 from convcalc.ops import strides as lay
-from convcalc.ops.memory import NEW, NOBODY, PLACED, SAME, TIMES, VIEW, Kernel, View
+from convcalc.ops.memory import LYING, NEW, NOBODY, PLACED, SAME, VIEW, Kernel, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -411,7 +411,8 @@ class Pass:
         strides = first.strides
         live = self.live
         top = live + kernel.peak
-        if kernel.copies and strides != kernel.wants:
+        wants = kernel.wants
+        if kernel.copies and wants and not lay.alike(wants.shape, strides, wants.strides):
             top += kernel.copies
         if kernel.taken:
             live += kernel.taken
@@ -431,12 +432,8 @@ class Pass:
             elif kind == SAME:
                 gradient = first
                 gradient.uses += 1
-            elif kind == TIMES:
-                lie = None
-                if strides is not None:  # its order leads; where it is stretched, the other's
-                    shape, other, order = how
-                    lie = lay.pointwise(shape, [(shape, strides), (other, order)])
-                gradient = Gradient(size, lie)
+            elif kind == LYING:
+                gradient = Gradient(size, how.usual if strides is None else how.strides_of(strides))
                 live += size
             else:  # BLOCK, PLACED
                 gradient = Gradient(how, None, part=kind == PLACED)
@@ -479,7 +476,11 @@ class Pass:
 
     def _take(self, gradient: Gradient, size: int) -> None:
         """A parameter's gradient. Source: torch/csrc/autograd/functions/accumulate_grad.h."""
-        if gradient.uses == 1 and gradient.strides is None:
+        shape, strides = gradient.shape, gradient.strides
+        if gradient.uses == 1 and (
+            strides is None
+            or (shape is not None and 0 not in strides and lay.is_contiguous(shape, strides))
+        ):
             self.gradients += (gradient.base or gradient).size
             return
         self._grow(size)

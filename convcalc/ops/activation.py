@@ -7,7 +7,7 @@ from convcalc.ops import strides as lay
 from convcalc.ops.arguments import axis, choice, count, flag, real
 from convcalc.ops.base import GLOBAL, Condition, Op, Tensor, Window
 from convcalc.ops.joins import axis_name, resolve_axis
-from convcalc.ops.memory import FULL, OUTPUT
+from convcalc.ops.memory import FULL, OUTPUT, times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,16 +41,19 @@ class _Activation(Op):
     #: What backward needs: the input (a copy of it where it is overwritten), the output, or either
     #: (the input, where it is not overwritten).
     keeps: ClassVar[Literal["input", "output", "either"]] = "input"
+    #: Whether the gradient lies as these do, not as the incoming one: by the order in which the
+    #: backward kernel has its operands.
+    leads: ClassVar[bool] = False
     inplace: Any = False
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
         if self.keeps == "output" or (self.keeps == "either" and self.inplace):
-            return tape.pointwise(x, saves=[OUTPUT], inplace=self.inplace)
+            return tape.pointwise(x, saves=[OUTPUT], inplace=self.inplace, leads=self.leads)
         if not (self.inplace and tape.learns(x)):
-            return tape.pointwise(x, saves=[x], inplace=self.inplace)
+            return tape.pointwise(x, saves=[x], inplace=self.inplace, leads=self.leads)
         copy = tape.new(x.shape, "copy of the input")
-        return tape.pointwise(x, saves=[copy], inplace=True)
+        return tape.pointwise(x, saves=[copy], inplace=True, leads=self.leads)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return getattr(nn, self.name())(**self.given())
@@ -67,6 +70,7 @@ class ReLU(_Activation):
     """max(0, x); any shape. Source: torch/nn/modules/activation.py."""
 
     keeps = "output"
+    leads = True
 
     inplace = flag(False, doc=INPLACE_DOC)
 
@@ -84,6 +88,7 @@ class LeakyReLU(_Activation):
     """
 
     keeps = "either"
+    leads = True
 
     negative_slope = real(0.01, doc="below 0 it does not train in place")
     inplace = flag(False, doc=INPLACE_DOC)
@@ -145,8 +150,12 @@ class RReLU(_Activation):
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
         noise = tape.new(x.shape, "noise")
-        saves = [noise, OUTPUT if self.inplace else x] if tape.training else [x]
-        return tape.pointwise(x, saves=saves, inplace=self.inplace)
+        if not tape.training:
+            return tape.pointwise(x, inplace=self.inplace)
+        # Output, noise and gradient are contiguous: aten/src/ATen/native/Activation.cpp.
+        saves = [noise, OUTPUT if self.inplace else x]
+        inplace = x if self.inplace else None
+        return tape.kernel(x.shape, x, saves=saves, contiguous=True, inplace=inplace)
 
 
 def _in_order(op: Op, low: str, high: str, *, equal: bool) -> None:
@@ -255,7 +264,8 @@ class LogSigmoid(_Activation):
         x = inputs[0]
         if tape.cuda:
             return tape.pointwise(x, saves=[x])
-        return tape.pointwise(x, saves=[x, tape.new(x.shape, "exponentials")])
+        saves = [x, tape.new(x.shape, "exponentials")]
+        return tape.kernel(x.shape, x, saves=saves, makes=[times(shape=x.shape)])
 
 
 class Tanh(_Activation):
@@ -324,6 +334,8 @@ class Threshold(_Activation):
     Source: torch/nn/modules/activation.py.
     """
 
+    leads = True
+
     threshold = real()
     value = real()
     inplace = flag(False, doc=INPLACE_DOC)
@@ -375,6 +387,12 @@ class GLU(Op):
             Window(2, dilation=size // 2) if number == at else Window(1)
             for number, size in enumerate(shape[2:], 2)
         ]
+
+    def memory(self, tape: Tape, *inputs: Stored) -> Stored:
+        x = inputs[0]
+        half = lay.narrowed(x.shape, x.strides, tape.output)
+        strides = lay.pointwise(tape.output, [(tape.output, half)] * 2)
+        return tape.kernel(tape.output, x, saves=[x], strides=strides, contiguous=True)
 
     def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
         at = resolve_axis(self, "dim", len(shapes[0]))
@@ -431,7 +449,7 @@ class Softmin(_Softmax):
     """Softmax of −x. Source: torch/nn/modules/activation.py."""
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return softmax(tape, tape.pointwise(inputs[0]))
+        return softmax(tape, tape.scaled(inputs[0]))
 
 
 class Softmax2d(Op):

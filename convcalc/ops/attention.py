@@ -336,8 +336,8 @@ def attention(tape: Tape, query: Stored, key: Stored, value: Stored, dropout: fl
     Source: aten/src/ATen/native/transformers/attention.cpp, _scaled_dot_product_attention_math.
     """
     wide = [tape.cast(part, max(tape.width, FLOAT32)) for part in (query, key, value)]
-    asks = tape.pointwise(wide[0])
-    answers = tape.pointwise(wide[1])
+    asks = tape.scaled(wide[0])
+    answers = tape.scaled(wide[1])
     scores = tape.matmul(asks, tape.permute(answers, (0, 1, 3, 2)))
     tape.drop(answers)
     soft = tape.pointwise(scores, saves=[OUTPUT])
@@ -374,9 +374,9 @@ def attention_with_bias(
     split = tape.reshape(together, (n, windows, places, 3, heads, channels // heads))
     query, key, value = tape.unbind(tape.permute(split, (3, 0, 1, 4, 2, 5)), 0)
     if scaled == "query":
-        factor = query = tape.pointwise(query)
+        factor = query = tape.scaled(query)
     else:
-        factor = key = tape.pointwise(key)
+        factor = key = tape.scaled(key)
     scores = tape.matmul(query, tape.permute(key, (0, 1, 2, 4, 3)))
     tape.drop(factor)
     pairs = tape.kernel((places * places, heads), table)

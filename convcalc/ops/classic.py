@@ -157,7 +157,8 @@ class ConnectionTableConv2d(Op):
         x = inputs[0]
         n, _, *spatial = tape.output
         places = tape.new((self.connections,), "indices", width=INT64)
-        read = tape.kernel((n, self.connections, *x.shape[2:]), x, saves=[places])
+        shape = (n, self.connections, *x.shape[2:])
+        read = tape.kernel(shape, x, saves=[places], contiguous=True)
         tape.drop(places)
         maps = tape.kernel((n, self.connections, *spatial), read, tape.weights[0], saves=[read])
         parts = tape.split(maps, [len(row) for row in self.rows], 1)
@@ -214,7 +215,8 @@ class Subsampling2d(Op):
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
         weight, bias = [tape.reshape(w, (*w.shape, 1, 1)) for w in tape.weights]
-        sums = tape.kernel(tape.output, x, saves=[x], strides=tape.suggested(x, tape.output))
+        strides = tape.suggested(x, tape.output)
+        sums = tape.kernel(tape.output, x, saves=[x], strides=strides, maps=True)
         return tape.add(tape.multiply(sums, weight), bias)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
@@ -231,10 +233,10 @@ class ScaledTanh(Op):
     slope = real(2 / 3)
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        scaled = tape.pointwise(inputs[0])
+        scaled = tape.scaled(inputs[0])
         tanh = tape.pointwise(scaled, saves=[OUTPUT])
         tape.drop(scaled)
-        return tape.pointwise(tanh)
+        return tape.scaled(tanh)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.ScaledTanh(self.amplitude, self.slope)
@@ -359,7 +361,9 @@ class MaxUnpool2d(Op):
         tape.new(x.shape, "pooled")
         places = tape.new(x.shape, "indices", width=INT64)
         strides = tape.suggested(x, tape.output)
-        return tape.kernel(tape.output, x, saves=[places], strides=strides, copies=True)
+        return tape.kernel(
+            tape.output, x, saves=[places], strides=strides, contiguous=True, copies=True
+        )
 
     def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
         for axis, size in enumerate(shapes[1][2:], 2):

@@ -115,29 +115,42 @@ def padded_shape(shape: Shape, before: Sequence[Size], after: Sequence[Size]) ->
     return (*shape[:2], *spatial)
 
 
-def convolved(tape: Tape, x: Stored, storage: Size | None = None) -> Stored:
+def reflected(tape: Tape, x: Stored, shape: Shape) -> Stored:
+    """x with rows of its own around it: its values repeated outwards, or reflected.
+
+    Source: aten/src/ATen/native/ReflectionPad.cpp, ReplicationPadding.cpp.
+    """
+    strides = tape.suggested(x, shape)
+    return tape.kernel(shape, x, saves=[x], strides=strides, maps=True, name="padded input")
+
+
+def convolved(tape: Tape, x: Stored, storage: Size | None = None, *, plain: bool = False) -> Stored:
     """A convolution, transposed or not, of what lies as it is passed to the kernel.
 
-    storage: bytes of the output's storage, where it is larger than it needs.
+    storage: bytes of the output's storage, where it is larger than it needs. plain: it knows no
+    channels last.
     """
-    strides = tape.suggested(x, tape.output)
-    if len(tape.output) == 5 and tape.width == 8 and not tape.cuda:
-        # Not by oneDNN: aten/src/ATen/native/ConvUtils.h, mkldnn_conv_use_channels_last.
-        strides = None
+    last = lay.is_channels_last(x.shape, x.strides) and not plain
     weight, *bias = tape.weights
-    if strides is not None:  # then the weight's gradient has its channels last, too
-        last = lay.channels_last(weight.shape)
-        weight = Stored(weight.shape, weight.store, weight.width, last, weight.node)
+    if last:  # then the weight's gradient has its channels last, too
+        lies = lay.channels_last(weight.shape)
+        weight = Stored(weight.shape, weight.store, weight.width, lies, weight.node)
     return tape.kernel(
         tape.output,
         x,
         weight,
         *bias,
         saves=[x],
-        strides=strides,
-        contiguous=strides is None,  # x's gradient, too, however x lies
+        strides=lay.channels_last(tape.output) if last else None,
+        contiguous=not last,  # x's gradient, too, however x lies
+        maps=True,
         storage=storage,
     )
+
+
+def _large(kernel_size: Sequence[Size]) -> bool:
+    """Whether the last two axes of a kernel are large in the eyes of PyTorch."""
+    return all(lay.number(size) > 3 for size in kernel_size[-2:])
 
 
 class _Grouped(Op):
@@ -248,7 +261,20 @@ class _Convolution(_Grouped):
         return self._windows
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return convolved(tape, self._padded(tape, inputs[0]))
+        x = self._padded(tape, inputs[0])
+        plain = self.spatial == 3 and not tape.cuda and not self._by_onednn(tape.width, x.shape)
+        return convolved(tape, x, plain=plain)
+
+    def _by_onednn(self, width: int, shape: Shape) -> bool:
+        """Whether oneDNN convolves volumes, on more than one thread.
+
+        Source: aten/src/ATen/native/Convolution.cpp, use_mkldnn.
+        """
+        if width != 4:
+            return width == 2
+        n, *sizes = map(lay.number, shape[:4])
+        many = n > 1 or product(sizes) > 20480
+        return many or lay.number(self.groups) > 1 or _large(self.kernel_size)
 
     def _padded(self, tape: Tape, x: Stored) -> Stored:
         """What is convolved: x itself, or a padded copy where the kernel cannot pad so."""
@@ -265,7 +291,7 @@ class _Convolution(_Grouped):
             before = [0] * len(windows)
         shape = padded_shape(x.shape, before, after)
         if self.padding_mode != "zeros":
-            return tape.kernel(shape, x, saves=[x], name="padded input")
+            return reflected(tape, x, shape)
         return x if shape == x.shape else tape.padded(x, shape)
 
     def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
@@ -491,9 +517,10 @@ class ConvTranspose3d(_TransposedConvolution):
         x = inputs[0]
         storage = None
         # Where there are groups, the output of each is copied into its place.
-        if lay.number(self.groups) == 1 and not tape.cuda and not self._by_onednn(tape.width, x):
+        plain = not tape.cuda and not self._by_onednn(tape.width, x)
+        if lay.number(self.groups) == 1 and plain:
             storage = maximum(x.bytes, product(tape.output) * tape.width)
-        return convolved(tape, x, storage)
+        return convolved(tape, x, storage, plain=plain)
 
     def _by_onednn(self, width: int, x: Stored) -> bool:
         """Float32 with much to do, and bfloat16; with more than one thread also 1×1×1 kernels."""
@@ -502,4 +529,4 @@ class ConvTranspose3d(_TransposedConvolution):
             return False
         n, channels, depth, height, _ = map(lay.number, x.shape)
         large = n > 1 or channels * depth * height > 20480
-        return width == 2 or large or all(lay.number(size) > 3 for size in self.kernel_size[1:])
+        return width == 2 or large or _large(self.kernel_size)

@@ -85,8 +85,11 @@ class _AlphaDropout(_Dropout):
         x = inputs[0]
         if self.p in (0, 1) or not tape.training:
             return tape.dropout(x, self.p, self.noise(x.shape))
-        noise = self.noise(x.shape) or x.shape
-        first, second = tape.new(noise, "noise"), tape.new(noise, "shift")
+        shape = self.noise(x.shape)
+        if shape is None:
+            first, second = tape.noise(x), tape.noise(x, "shift")
+        else:
+            first, second = tape.new(shape, "noise"), tape.new(shape, "shift")
         out = tape.multiply(x, first)  # `inplace` is ignored here
         tape.drop(first, second)
         return out

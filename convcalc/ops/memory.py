@@ -6,7 +6,7 @@ graph keeps for backward, and what each of its nodes allocates when backward rea
 
     def memory(self, tape, x):                    # Softsign: x / (1 + |x|)
         size = tape.absolute(x)
-        below = tape.pointwise(size)              # 1 + …
+        below = tape.shifted(size)                # 1 + …
         tape.drop(size)
         return tape.divide(x, below)
 
@@ -32,10 +32,9 @@ if TYPE_CHECKING:
     #: An int, or a formula where sizes are open; then no pass runs, and nobody looks.
     Bytes: TypeAlias = Any
     #: One gradient of a node: its kind, target, bytes, and what the kind needs: NEW its strides,
-    #: BLOCK and PLACED the bytes of its storage, VIEW the view, TIMES the edge's shape, and shape
-    #: and strides of the other factor.
+    #: BLOCK and PLACED the bytes of its storage, VIEW the view, LYING how it lies.
     Step: TypeAlias = tuple[int, int, Bytes, Any]
-    Made: TypeAlias = "int | Block | Times | View"
+    Made: TypeAlias = "int | Block | Lying | View"
     #: How a new gradient comes about: the edge's place, bytes of what its formula makes, and of
     #: each further tensor that takes the place of the one before.
     Formula: TypeAlias = tuple[int, Size, Sequence[Size]]
@@ -47,8 +46,8 @@ BOOL = 1
 #: What a node of the autograd graph makes for an edge: a tensor of the edge's shape; one of the
 #: output's shape, which is then summed to the edge's; the incoming gradient itself (summed, too,
 #: where the shapes differ); a view of it; a tensor in a storage larger than it needs; a view of
-#: such a tensor; the incoming gradient times something, lying as an elementwise kernel has it.
-NEW, FULL, SAME, VIEW, BLOCK, PLACED, TIMES = range(7)
+#: such a tensor; a tensor of the edge's shape that lies as the incoming gradient makes it lie.
+NEW, FULL, SAME, VIEW, BLOCK, PLACED, LYING = range(7)
 
 #: Targets of gradients: nobody; parameter p is FIRST_PARAMETER − p.
 NOBODY = -1
@@ -66,13 +65,51 @@ class Block:
         self.bytes = size
 
 
-class Times:
-    """A gradient that is the incoming one times a factor, in the output's shape; else as FULL."""
+class Lying:
+    """A gradient as FULL, or NEW, whose strides hang on those of the incoming one.
 
-    __slots__ = ("factor",)
+    strides_of: strides of the incoming gradient, where these are not contiguous → those of what is
+    made. usual: what is made of a contiguous one. full: it is made in the output's shape.
+    """
 
-    def __init__(self, factor: Stored) -> None:
-        self.factor = factor
+    __slots__ = ("full", "strides_of", "usual")
+
+    def __init__(
+        self,
+        strides_of: Callable[[Strides], Strides],
+        *,
+        usual: Strides = None,
+        full: bool = False,
+    ) -> None:
+        self.strides_of = strides_of
+        self.usual = usual
+        self.full = full
+
+
+def times(*factors: Stored, shape: Shape) -> Lying:
+    """The incoming gradient times factors, all in the output's shape; its order leads."""
+    others = [(factor.shape, factor.strides) for factor in factors]
+    return Lying(lambda strides: lay.pointwise(shape, [(shape, strides), *others]), full=True)
+
+
+def as_value(x: Stored) -> Lying:
+    """A gradient in x's shape, from x and the incoming gradient; x's order leads."""
+    own = (x.shape, x.strides)
+    return Lying(
+        lambda strides: lay.pointwise(x.shape, [own, (x.shape, strides)]),
+        usual=lay.pointwise(x.shape, [own]),
+        full=True,
+    )
+
+
+def as_maps(shape: Shape, wanted: Shape) -> Lying:
+    """A gradient of a shape, channels last where the incoming one of another shape is."""
+
+    def back(strides: Strides) -> Strides:
+        last = len(shape) == len(wanted) and lay.is_channels_last(shape, strides)
+        return lay.channels_last(wanted) if last else None
+
+    return Lying(back)
 
 
 class View:
@@ -145,7 +182,7 @@ class Kernel:
     plan: the gradients that it makes, in order. taken: bytes of others, which parameters take over
     as they are. peak: the most bytes of gradients and temporaries at once, above what lives before.
     saved: storages that it keeps until it has run. copies: bytes of a copy of the incoming
-    gradient, made where that has other strides than `wants`. ports: how many outputs it has, where
+    gradient, made where that does not lie as `wants`. ports: how many outputs it has, where
     there are several.
     """
 
@@ -158,7 +195,7 @@ class Kernel:
         saved: Sequence[int],
         taken: Bytes = 0,
         copies: Bytes = 0,
-        wants: Strides = None,
+        wants: Stored | None = None,
         ports: int = 0,
     ) -> None:
         self.plan = plan
@@ -412,6 +449,7 @@ class Tape:
         inplace: Stored | None = None,
         strides: Strides = None,
         contiguous: bool = False,
+        maps: bool = False,
         copies: bool = False,
         storage: Size | None = None,
         width: int | None = None,
@@ -426,7 +464,8 @@ class Tape:
         first: the edge whose formula is computed first, where that is not the order of the edges.
         extra: bytes of other temporaries, alive while the formulas are computed.
         inplace: the value that the kernel overwrites. strides: the output's.
-        contiguous: so are new gradients, whatever the edges are.
+        contiguous: so are new gradients, whatever the edges are. maps: they lie channels last where
+        the edges do, else contiguous.
         copies: backward copies a gradient that does not lie as the output does.
         storage: bytes of the output's storage, where that is larger than it needs.
         width: bytes of an element of the output, where it is not the widest edge's.
@@ -441,7 +480,9 @@ class Tape:
         else:
             out = self._alias(inplace, shape, inplace.strides)
             out.root, out.same = inplace.root, inplace.same or inplace
-        out.node = self._node(out, edges, saves, makes, scratch, first, extra, contiguous, copies)
+        out.node = self._node(
+            out, edges, saves, makes, scratch, first, extra, contiguous, maps, copies
+        )
         if inplace is not None and inplace.root is not None and out.node != NOBODY:
             out.node = self._rewritten(inplace, inplace.root)
         return out
@@ -471,7 +512,7 @@ class Tape:
             size = x.bytes if self._exact else 0
             out.node = self._add(Kernel([(VIEW, x.node, size, makes)], 0, ()))
         else:
-            out.node = self._node(out, [x], makes=[makes])
+            out.node = self._node(out, [x], makes=[makes], contiguous=True)
         return out
 
     def split(self, x: Stored, lengths: Sequence[Size], axis: int) -> list[Stored]:
@@ -511,6 +552,7 @@ class Tape:
         first: int | None = None,
         extra: Size = 0,
         contiguous: bool = False,
+        maps: bool = False,
         copies: bool = False,
         ports: int = 0,
     ) -> int:
@@ -526,7 +568,9 @@ class Tape:
             made = NEW if makes is None else makes[number]
             size = full = edge.bytes if exact else 0
             stages: list[Size] = []
-            factor = None
+            lying = None
+            if isinstance(made, Lying):
+                lying, made = made, FULL if made.full else NEW
             if made != NEW:
                 if isinstance(made, View):
                     plan.append((VIEW, target, size, made))
@@ -535,8 +579,6 @@ class Tape:
                     plan.append((BLOCK, target, size, made.bytes))
                     formulas.append((number, made.bytes, ()))
                     continue
-                if isinstance(made, Times):
-                    factor, made = made.factor, FULL
                 # What comes in the output's shape and dtype is summed, and turned into the edge's.
                 if not lay.same(edge.shape, out.shape):
                     stages.append(product(edge.shape) * out.width if exact else 0)
@@ -547,12 +589,16 @@ class Tape:
                     continue
                 full = out.bytes if made == FULL and exact else 0
             formulas.append((number, full, stages))
-            own = edge.strides
-            if own is not None and (contiguous or not lay.is_dense(edge.shape, own)):
-                own = None
-            if factor is not None and not stages:
-                plan.append((TIMES, target, size, (edge.shape, factor.shape, factor.strides)))
-            elif target <= FIRST_PARAMETER and own is None:
+            if lying is not None and not stages:
+                plan.append((LYING, target, size, lying))
+                continue
+            own = None
+            if edge.strides is not None and not contiguous:
+                if maps:
+                    own = self.suggested(edge, edge.shape)
+                elif lay.is_dense(edge.shape, edge.strides):
+                    own = edge.strides
+            if target <= FIRST_PARAMETER and lay.is_contiguous(edge.shape, own):
                 taken = taken + size
             else:
                 plan.append((NEW, target, size, own))
@@ -566,7 +612,7 @@ class Tape:
                 saved.append(store)
         peak = _worst(formulas, scratch, first, extra) if exact else 0
         copied = out.bytes if copies and exact else 0
-        return self._add(Kernel(plan, peak, saved, taken, copied, out.strides, ports))
+        return self._add(Kernel(plan, peak, saved, taken, copied, out, ports))
 
     def _add(self, kernel: Kernel) -> int:
         self._nodes.append(kernel)
@@ -581,13 +627,19 @@ class Tape:
         saves: Iterable[Stored] = (),
         inplace: bool = False,
         scratch: int = 0,
+        leads: bool = False,
         name: str = "intermediate",
     ) -> Stored:
-        """f(x), each value by itself, with one new gradient."""
+        """f(x), each value by itself, with one new gradient.
+
+        Backward works on the incoming gradient and on x or f(x): whose order it takes over hangs on
+        which of them its kernel names first. leads: x or f(x).
+        """
         return self.kernel(
             x.shape,
             x,
             saves=saves,
+            makes=[as_value(x) if leads else times(x, shape=x.shape)],
             scratch=[scratch],
             inplace=x if inplace else None,
             strides=lay.pointwise(x.shape, [(x.shape, x.strides)]),
@@ -599,6 +651,11 @@ class Tape:
         strides = lay.pointwise(x.shape, [(x.shape, x.strides)])
         return self.kernel(x.shape, x, makes=[SAME], strides=strides)
 
+    def scaled(self, x: Stored) -> Stored:
+        """x times a number: so is its gradient."""
+        strides = lay.pointwise(x.shape, [(x.shape, x.strides), ((), None)])
+        return self.kernel(x.shape, x, makes=[times(shape=x.shape)], strides=strides)
+
     def absolute(self, x: Stored) -> Stored:
         """|x|; backward: grad · sgn(x)."""
         return self.pointwise(x, saves=[x], scratch=1)
@@ -608,7 +665,8 @@ class Tape:
         if x.width == width:
             return x
         strides = lay.pointwise(x.shape, [(x.shape, x.strides)])
-        return self.kernel(x.shape, x, strides=strides, width=width)
+        back = Lying(times(shape=x.shape).strides_of)  # made in x's dtype
+        return self.kernel(x.shape, x, makes=[back], strides=strides, width=width)
 
     def power(self, x: Stored) -> Stored:
         """x to a number; backward: grad · (exponent · x^(exponent − 1))."""
@@ -629,7 +687,7 @@ class Tape:
     def subtract(self, a: Stored, b: Stored) -> Stored:
         """a − b: b gets the negative of the incoming gradient."""
         shape, strides = self._both(a, b)
-        return self.kernel(shape, a, b, makes=[SAME, FULL], strides=strides)
+        return self.kernel(shape, a, b, makes=[SAME, times(shape=shape)], strides=strides)
 
     def multiply(self, a: Stored, b: Stored, *, inplace: bool = False) -> Stored:
         """a · b: each is kept if the other needs a gradient; products in full size, then sums."""
@@ -640,7 +698,7 @@ class Tape:
             a,
             b,
             saves=saves,
-            makes=[Times(b), Times(a)],
+            makes=[times(b, shape=shape), times(a, shape=shape)],
             inplace=a if inplace else None,
             strides=strides,
         )
@@ -650,7 +708,14 @@ class Tape:
         shape, strides = self._both(a, b)
         saves = [a, b] if b.needs else [b]
         return self.kernel(
-            shape, a, b, saves=saves, makes=[FULL, FULL], scratch=[0, 3], first=1, strides=strides
+            shape,
+            a,
+            b,
+            saves=saves,
+            makes=[times(b, shape=shape), times(a, shape=shape)],
+            scratch=[0, 3],
+            first=1,
+            strides=strides,
         )
 
     def dropout(
@@ -667,11 +732,15 @@ class Tape:
             return self.multiply(x, self.new((), "noise", width=x.width), inplace=inplace)
         if self.cuda and noise is None and not inplace:
             return self.pointwise(x, saves=[self.new(x.shape, "mask", width=BOOL)])
-        shape = x.shape if noise is None else noise
-        noise_of = self.new(shape, "noise", width=x.width)
+        noise_of = self.noise(x) if noise is None else self.new(noise, "noise", width=x.width)
         out = self.multiply(x, noise_of, inplace=inplace)
         self.drop(noise_of)
         return out
+
+    def noise(self, x: Stored, name: str = "noise") -> Stored:
+        """A number for each value of x, lying as these do."""
+        strides = lay.preserved(x.shape, x.strides)
+        return self.new(x.shape, name, width=x.width, strides=strides)
 
     # ------------------------------------------------------------------ shapes and places
 
@@ -728,19 +797,32 @@ class Tape:
         """The mean over some axes; its gradient is stretched, and divided in x's size."""
         return self.kernel(shape, x, contiguous=True)
 
-    def padded(self, x: Stored, shape: Shape) -> Stored:
-        """x with zeros around it; a copy as it lies where nothing is added.
+    def padded(self, x: Stored, shape: Shape, *, grows: bool = True, crops: bool = False) -> Stored:
+        """x with zeros around it, or without its rim: then a copy of what is left, as it lies.
 
-        Backward crops the gradient, and copies what is left as it lies there.
+        grows: a side has zeros more. crops: a side has rows less. Backward does the converse.
+        Source: aten/src/ATen/native/PadNd.cpp, constant_pad_nd.
         """
-        same = lay.same(shape, x.shape)
-        strides = x.strides if same else self.suggested(x, shape)
-        contiguous = not same and strides is None
-        return self.kernel(shape, x, strides=strides, contiguous=contiguous, name="padded input")
+        before = x.shape
+
+        def cropped(strides: Strides) -> Strides:
+            return lay.preserved(before, lay.narrowed(shape, strides, before))
+
+        if grows and not lay.same(shape, before):
+            strides = self.suggested(x, shape)
+        else:
+            strides = lay.preserved(shape, lay.narrowed(before, x.strides, shape))
+        back = as_maps(shape, before) if crops else Lying(cropped)
+        return self.kernel(shape, x, makes=[back], strides=strides, name="padded input")
+
+    def resampled(self, x: Stored, shape: Shape) -> Stored:
+        """Other places of the same maps; channels last where these are, and so the gradient."""
+        strides = self.suggested(x, shape)
+        return self.kernel(shape, x, makes=[as_maps(shape, x.shape)], strides=strides)
 
     def contiguous(self, x: Stored) -> Stored:
         """x itself where it is contiguous, else a copy."""
-        if x.strides is None:
+        if lay.is_contiguous(x.shape, x.strides):
             return x
         return self.kernel(x.shape, x, makes=[SAME])
 
@@ -797,7 +879,7 @@ class Tape:
         rows = x.shape[:-1]
         features = weight.shape[0]
         flat = x if len(rows) == 1 else self.reshape(x, (product(rows), x.shape[-1]))
-        later = bias if len(rows) > 1 and x.strides is not None else None
+        later = bias if len(rows) > 1 and not lay.is_contiguous(x.shape, x.strides) else None
         edges = [flat, weight] if bias is None or later else [flat, weight, bias]
         saves = [flat] if weight.needs else []
         out = self.kernel((flat.shape[0], features), *edges, saves=saves, makes=[NEW, NEW, SAME])

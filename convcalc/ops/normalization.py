@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from convcalc.errors import LayerError
 from convcalc.integers import Size, product
+from convcalc.ops import strides as lay
 from convcalc.ops.arguments import count, flag, real
 from convcalc.ops.base import Condition, Op, Tensor, as_asserted, rank_error
 from convcalc.ops.memory import FLOAT32, OUTPUT
@@ -45,7 +46,7 @@ def normalised(
     """
     mean = tape.new(statistics, "mean", width=tape.statistics)
     deviation = tape.new(statistics, "deviation", width=tape.statistics)
-    strides = tape.suggested(x, x.shape)
+    strides = tape.suggested(x, x.shape) if copies else lay.as_maps(x.shape, x.strides)
     out = tape.kernel(
         x.shape,
         x,
@@ -439,7 +440,7 @@ class LocalResponseNorm(Op):
         tape.drop(squares)
         pooled = tape.kernel(x.shape, padded, saves=[padded])
         tape.drop(padded)
-        scaled = tape.pointwise(pooled)
+        scaled = tape.scaled(pooled)
         shifted = tape.shifted(scaled)
         tape.drop(scaled)
         power = tape.power(shifted)

@@ -6,6 +6,7 @@ from math import gcd
 
 from convcalc.errors import LayerError
 from convcalc.integers import Size, ceil_div, minimum
+from convcalc.ops import strides as lay
 from convcalc.ops.arguments import count, flag, real, sizes
 from convcalc.ops.base import AXES, GLOBAL, Condition, Op, Window, rank_error
 from convcalc.ops.convolution import (
@@ -16,16 +17,17 @@ from convcalc.ops.convolution import (
     window_conditions,
     window_output,
 )
-from convcalc.ops.memory import INT64, OUTPUT
+from convcalc.ops.memory import INT64, OUTPUT, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from convcalc.ops.base import Shape
     from convcalc.ops.explanation import Explanation
     from convcalc.ops.memory import Stored, Tape
+    from convcalc.ops.strides import Strides
 
 
 def ceil_output(size: Size, window: Window) -> Size:
@@ -129,20 +131,45 @@ class _Pool(Op):
                 told.size(axis + 2, f"min({form}, {start})", values, note)
 
 
-def as_row(tape: Tape, x: Stored) -> Stored:
-    """What a pool gives: along one axis it works on N×C×1×L, and its output is a view of that."""
-    return tape.reshape(x, x.shape) if len(x.shape) == 3 else x
+def pooled(tape: Tape, x: Stored, shape: Shape, saves: Sequence[Stored]) -> Stored:
+    """A pool of maps; along one axis it works on N×C×1×L, and gives a view of that."""
+    if len(shape) != 3:
+        strides = tape.suggested(x, shape)
+        return tape.kernel(shape, x, saves=saves, strides=strides, maps=True)
+    n, channels, length = x.shape
+    flat, wide = (n, channels, 1, length), (n, channels, 1, shape[2])
+    image = tape.view(x, flat, _widened(x.shape, x.strides), View(x.shape, _narrowed(flat)))
+    out = tape.kernel(wide, image, saves=saves, strides=tape.suggested(image, wide), maps=True)
+    back = View(wide, lambda strides: (True, _widened(shape, strides)))
+    return tape.view(out, shape, _narrowed(wide)(out.strides)[1], back)
+
+
+def _widened(shape: Shape, strides: Strides) -> Strides:
+    """The strides of N×C×1×L, a view of N×C×L. Source: ATen, TensorShape.cpp, unsqueeze."""
+    n, channels, length = lay.contiguous(shape) if strides is None else strides
+    wide = (*shape[:2], 1, shape[2])
+    return lay.simplest(wide, (n, channels, length * shape[2], length))
+
+
+def _narrowed(wide: Shape) -> Callable[[Strides], tuple[bool, Strides]]:
+    """The strides of N×C×L, a view of N×C×1×L."""
+    shape = (*wide[:2], wide[3])
+
+    def narrowed(strides: Strides) -> tuple[bool, Strides]:
+        n, channels, _, length = lay.contiguous(wide) if strides is None else strides
+        return True, lay.simplest(shape, (n, channels, length))
+
+    return narrowed
 
 
 def largest(tape: Tape, x: Stored, *, indices: bool = True) -> Stored:
     """A max pool: with the maxima come their places, 8 bytes each, even where nobody needs them."""
-    strides = tape.suggested(x, tape.output)
     if not indices:
         return tape.kernel(tape.output, x)
     places = tape.new(tape.output, "indices", width=INT64)
-    out = tape.kernel(tape.output, x, saves=[x, places], strides=strides)
+    out = pooled(tape, x, tape.output, [x, places])
     tape.drop(places)
-    return as_row(tape, out)
+    return out
 
 
 def same_padded(tape: Tape, op: _Pool, x: Stored) -> Stored:
@@ -261,8 +288,9 @@ class MaxPool3d(_MaxPool):
 
 def average(tape: Tape, x: Stored, shape: Shape) -> Stored:
     """An average pool: backward needs what went in."""
-    out = tape.kernel(shape, x, saves=[x], strides=tape.suggested(x, shape))
-    return as_row(tape, out)
+    if len(shape) == 5:
+        return tape.kernel(shape, x, saves=[x], contiguous=True)
+    return pooled(tape, x, shape, [x])
 
 
 class _AvgPool(_Pool):
@@ -396,13 +424,13 @@ class _LPPool(_Pool):
         powers = tape.power(inputs[0])
         pooled = average(tape, powers, tape.output)
         tape.drop(powers)
-        sign = tape.pointwise(pooled)
+        sign = tape.scaled(pooled)
         size = tape.absolute(pooled)
         positive = tape.pointwise(size, saves=[OUTPUT])
         tape.drop(size)
         signed = tape.multiply(sign, positive)
         tape.drop(sign, positive)
-        total = tape.pointwise(signed)
+        total = tape.scaled(signed)
         tape.drop(signed)
         return tape.power(total)
 
@@ -451,7 +479,9 @@ class LPPool3d(_LPPool):
 def adaptive_average(tape: Tape, x: Stored) -> Stored:
     """To a single value by the mean, whose backward needs nothing; else as an average pool."""
     if all(isinstance(size, int) and size == 1 for size in tape.output[2:]):
-        return as_row(tape, tape.mean(x, tape.output))
+        mean = tape.mean(x, tape.output)
+        mean.strides = tape.suggested(x, tape.output)
+        return tape.reshape(mean, mean.shape) if len(mean.shape) == 3 else mean
     return average(tape, x, tape.output)
 
 
@@ -558,7 +588,11 @@ class _AdaptiveMaxPool(_AdaptivePool):
         _refuse_indices(self)
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return largest(tape, inputs[0])
+        x = inputs[0]
+        if self.spatial != 3:
+            return largest(tape, x)
+        places = tape.new(tape.output, "indices", width=INT64)
+        return tape.kernel(tape.output, x, saves=[x, places], contiguous=True)
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
@@ -618,7 +652,7 @@ class DepthMaxPool(Op):
         k = self.kernel_size
         groups = tape.reshape(x, (n, channels // k, k, *spatial))
         places = tape.new(tape.output, "indices", width=INT64)
-        return tape.kernel(tape.output, groups, saves=[places])
+        return tape.kernel(tape.output, groups, saves=[places], contiguous=True)
 
     def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
         told.size(1, "{C}/{F}", {"F": self.kernel_size})

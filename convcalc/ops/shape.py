@@ -26,7 +26,7 @@ from convcalc.ops.base import (
     rank_error,
     rank_name,
 )
-from convcalc.ops.convolution import window_conditions, window_output
+from convcalc.ops.convolution import reflected, window_conditions, window_output
 from convcalc.ops.joins import axis_name, resolve_axis
 from convcalc.ops.memory import Block
 from convcalc.ops.pooling import adaptive_average, adaptive_window, reduced
@@ -179,7 +179,12 @@ class _Pad(Op):
         return at_least_one(self.output(*shapes), self.name())
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return tape.padded(inputs[0], tape.output)
+        return tape.padded(
+            inputs[0],
+            tape.output,
+            grows=not all(isinstance(p, int) and p <= 0 for p in self.padding),
+            crops=any(isinstance(p, int) and p < 0 for p in self.padding),
+        )
 
     def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
         for number, (letter, window) in enumerate(
@@ -276,7 +281,7 @@ class _ReflectionPad(_Pad):
         return [*super().conditions(*shapes), *inside]
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return tape.kernel(tape.output, inputs[0], saves=inputs)
+        return reflected(tape, inputs[0], tape.output)
 
 
 class ReflectionPad1d(_ReflectionPad):
@@ -301,7 +306,7 @@ class _ReplicationPad(_Pad):
     """What the three that repeat the outermost values share."""
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return tape.kernel(tape.output, inputs[0], saves=inputs)
+        return reflected(tape, inputs[0], tape.output)
 
 
 class ReplicationPad1d(_ReplicationPad):
@@ -453,7 +458,7 @@ class PixelShuffle(Op):
         return [spread_window(self.upscale_factor)] * 2
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return tape.kernel(tape.output, inputs[0], strides=tape.suggested(inputs[0], tape.output))
+        return tape.resampled(inputs[0], tape.output)
 
     def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
         values = {"r": self.upscale_factor}
@@ -497,7 +502,7 @@ class PixelUnshuffle(Op):
         return [Window(self.downscale_factor, self.downscale_factor)] * 2
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return tape.kernel(tape.output, inputs[0], strides=tape.suggested(inputs[0], tape.output))
+        return tape.resampled(inputs[0], tape.output)
 
     def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
         values = {"r": self.downscale_factor}
@@ -527,7 +532,7 @@ class ChannelShuffle(Op):
         return [Condition("divisible", shapes[0][1], self.groups, "ChannelShuffle: the channels")]
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
-        return tape.kernel(tape.output, inputs[0], strides=tape.suggested(inputs[0], tape.output))
+        return tape.resampled(inputs[0], tape.output)
 
     def build(self, nn: Any, *shapes: Shape) -> Any:
         return nn.ChannelShuffle(self.groups)
@@ -706,7 +711,10 @@ class _Upsample(Op):
         x = inputs[0]
         if self.mode == "area":
             return adaptive_average(tape, x)
-        return tape.kernel(tape.output, x, strides=tape.suggested(x, tape.output))
+        if self.mode == "bicubic" or (len(x.shape) == 5 and self.mode.startswith("nearest")):
+            strides = tape.suggested(x, tape.output)
+            return tape.kernel(tape.output, x, strides=strides, contiguous=True)
+        return tape.resampled(x, tape.output)
 
     def explain(self, told: Explanation, output: Shape, *shapes: Shape) -> None:
         for number, letter in enumerate(told.letters, 2):

@@ -53,17 +53,46 @@ def contiguous(shape: Shape) -> tuple[Size, ...]:
 
 
 def simplest(shape: Shape, strides: Sequence[Size]) -> Strides:
-    """None where these strides are contiguous; axes of size 1 do not count, unless stretched."""
-    if 0 in strides:
-        return tuple(strides)
+    """None where these are the strides that a contiguous tensor is made with.
+
+    The stride of an axis of size 1 leads to no element, but PyTorch guesses the layout by it.
+    """
     lengths, steps = numbers(shape), numbers(strides)
     step = 1
     for axis in range(len(lengths) - 1, -1, -1):
+        if steps[axis] != step:
+            return tuple(strides)
+        step *= lengths[axis]
+    return None
+
+
+def alike(shape: Shape, one: Strides, other: Strides) -> bool:
+    """Whether the elements lie in the same places; axes of size 1 do not count."""
+    if one == other:
+        return True
+    pairs = zip(
+        numbers(shape),
+        numbers(contiguous(shape) if one is None else one),
+        numbers(contiguous(shape) if other is None else other),
+        strict=True,
+    )
+    return all(a == b for n, a, b in pairs if n != 1)
+
+
+def is_contiguous(shape: Shape, strides: Strides) -> bool:
+    """Whether the elements lie row after row; axes of size 1 do not count."""
+    return strides is None or _in_a_row(shape, strides, range(len(shape) - 1, -1, -1))
+
+
+def _in_a_row(shape: Shape, strides: Sequence[Size], axes: Sequence[int]) -> bool:
+    lengths, steps = numbers(shape), numbers(strides)
+    step = 1
+    for axis in axes:
         if lengths[axis] != 1:
             if steps[axis] != step:
-                return tuple(strides)
+                return False
             step *= lengths[axis]
-    return None
+    return True
 
 
 def is_dense(shape: Shape, strides: Strides) -> bool:
@@ -129,7 +158,8 @@ def pointwise(shape: Shape, operands: Sequence[tuple[Shape, Strides]]) -> Stride
     """The strides that an elementwise kernel gives its output.
 
     The axes are sorted by the operands' strides, the first operand first; the output is dense in
-    that order. Source: aten/src/ATen/TensorIterator.cpp, reorder_dimensions.
+    that order. Operands of one shape that all lie alike need no sorting.
+    Source: aten/src/ATen/TensorIterator.cpp, compute_fast_setup_type, reorder_dimensions.
     """
     for _, strides in operands:
         if strides is not None:
@@ -137,12 +167,24 @@ def pointwise(shape: Shape, operands: Sequence[tuple[Shape, Strides]]) -> Stride
     else:
         return None
     rank = len(shape)
+    if all(same(own, shape) for own, _ in operands):
+        first = operands[0][1]
+        if all(is_contiguous(shape, strides) for _, strides in operands):
+            return None
+        if rank == 4 and all(
+            _in_a_row(shape, contiguous(shape) if strides is None else strides, (1, 3, 2, 0))
+            for _, strides in operands
+        ):
+            return channels_last(shape)
+        if all(strides == first for _, strides in operands) and is_dense(shape, first):
+            return first
+    lengths = numbers(shape)
     steps = []
     for own, strides in operands:
         full = numbers(contiguous(own) if strides is None else strides)
-        spread = [0 if n == 1 else s for n, s in zip(numbers(own), full, strict=True)]
+        over = lengths[rank - len(own) :]
+        spread = [0 if n == 1 != m else s for n, m, s in zip(numbers(own), over, full, strict=True)]
         steps.append([0] * (rank - len(own)) + spread)
-    lengths = numbers(shape)
 
     def after(one: int, other: int) -> int:
         """1 where axis `one` must lie outside of `other`, -1 where inside, 0 where either may."""
@@ -166,6 +208,25 @@ def pointwise(shape: Shape, operands: Sequence[tuple[Shape, Strides]]) -> Stride
             elif verdict < 0:
                 break
     return in_order(shape, order)
+
+
+def as_maps(shape: Shape, strides: Strides) -> Strides:
+    """The strides of maps that lie as these, which are contiguous or channels last or neither.
+
+    Source: aten/src/ATen/native/Normalization.cpp, batch_norm_cpu.
+    """
+    if is_contiguous(shape, strides) or len(shape) not in (4, 5):
+        return None
+    axes = (1, *range(len(shape) - 1, 1, -1), 0)
+    return channels_last(shape) if _in_a_row(shape, strides or (), axes) else None
+
+
+def preserved(shape: Shape, strides: Strides) -> Strides:
+    """The strides of a copy that lies as the tensor does, dense where that has gaps.
+
+    Source: aten/src/ATen/native/TensorFactories.cpp, empty_like.
+    """
+    return strides if is_dense(shape, strides) else pointwise(shape, [(shape, strides)])
 
 
 def in_order(shape: Shape, order: Sequence[int]) -> Strides:

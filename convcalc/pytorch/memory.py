@@ -57,15 +57,34 @@ def kernels() -> frozenset[str]:
     return frozenset(names)
 
 
-def watch(run: Callable[[], object]) -> list[Event]:
-    """Run, and return what happened to tensors, in order."""
+def watch(run: Callable[[], object], threads: int = 0) -> list[Event]:
+    """Run, and return what happened to tensors, in order. threads: so many at least."""
     gc.disable()  # it would let go of older tensors in the middle
     try:
-        with _quiet(), profile(use_cpu=True, use_kineto=True, profile_memory=True) as watcher:
+        with (
+            _quiet(),
+            _at_least(threads),
+            profile(use_cpu=True, use_kineto=True, profile_memory=True) as watcher,
+        ):
             run()
     finally:
         gc.enable()
     return replay(watcher.kineto_results.experimental_event_tree())
+
+
+def _threads(network: Network) -> int:
+    """On a single thread PyTorch takes other kernels for 1×1×1 convolutions."""
+    return 2 if any(isinstance(m, torch.nn.Conv3d) for m in network.modules()) else 0
+
+
+@contextmanager
+def _at_least(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(before, threads))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
@@ -247,7 +266,7 @@ def measure_step(network: Network, inputs: Sequence[torch.Tensor]) -> Step:
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
 
-    peaks = Peaks(watch(run), nbytes(inputs))
+    peaks = Peaks(watch(run, _threads(network)), nbytes(inputs))
     gradients = nbytes(p.grad for p in network.parameters())
     network.zero_grad(set_to_none=True)
     return Step(layers, peaks, gradients)
@@ -285,7 +304,7 @@ def measure_inference(network: Network, inputs: Sequence[torch.Tensor]) -> Peaks
         with torch.no_grad(), record_function("convcalc: forward"):
             network(*inputs)
 
-    return Peaks(watch(run), nbytes(inputs))
+    return Peaks(watch(run, _threads(network)), nbytes(inputs))
 
 
 class Training(NamedTuple):
@@ -329,7 +348,7 @@ def measure_training(
     if steps is not None:
         kept = [t for row in steps.state.values() for t in row.values()]
         state = nbytes(t for t in kept if isinstance(t, torch.Tensor))
-    peaks = Peaks(watch(run), nbytes(inputs) + state)
+    peaks = Peaks(watch(run, _threads(network)), nbytes(inputs) + state)
     gradients = nbytes(p.grad for p in trained)
     network.zero_grad(set_to_none=True)
     return Training(peaks, gradients, state)

@@ -46,6 +46,9 @@ LYING = {
     "convolution": ("8, 25", MAPS + "- residual: Conv1d(8, 3, padding=1)\n"),
     "transposed": ("8, 25", MAPS + "- ConvTranspose1d(8, 3)\n"),
     "3-D": ("8, 5, 6, 4", MAPS + "- Conv3d(8, 3)\n"),
+    "1×1×1": ("8, 5, 6, 4", MAPS + "- Conv3d(8, 1)\n"),
+    "activation": ("8, 25", MAPS + "- Conv1d(8, 3, padding=1) -> GELU -> Conv1d(8, 3)\n"),
+    "pool": ("8, 6, 6", MAPS + "- residual: AvgPool2d(3, 1, padding=1) -> SiLU\n- Flatten\n"),
     "mean": ("8, 25", MAPS + "- AdaptiveAvgPool1d(1) -> Flatten\n"),
     "gate": ("8, 25", MAPS + "- mul:\n  - AdaptiveAvgPool1d(1) -> Sigmoid\n  - Identity\n"),
     "bias": (
