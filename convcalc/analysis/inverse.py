@@ -13,6 +13,7 @@ from convcalc.analysis.fit import Sizes, Undecided
 from convcalc.errors import ConvcalcError
 from convcalc.integers import Formula, UndecidedError, evaluate, expand, substitute, symbols
 from convcalc.integers.solutions import Solutions, all_sizes, factors, where_equal
+from convcalc.ops.base import AXES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,13 +78,20 @@ def inverse(fit: Fit, wanted: int | Sequence[int | None], path: str | None = Non
             f"the output of {node.path} has {len(spatial)} spatial axes, not {len(asked)}"
         )
     found: dict[str, Sizes] = {}
-    for size, value in zip(spatial, asked, strict=True):
+    for axis, size, value in zip(AXES[len(spatial)], spatial, asked, strict=True):
         if value is None:
             continue
         names = list(symbols(size))
         if not names:
             if size != value:
-                raise ConvcalcError(f"{node.path} gives {size}, whatever the input; not {value}")
+                free = "x".join(
+                    str(v) if v is not None and symbols(s) else "?"
+                    for s, v in zip(spatial, asked, strict=True)
+                )
+                raise ConvcalcError(
+                    f"the {axis} of {node.path} is {size}, whatever the input; not {value}: "
+                    f"ask for {free}"
+                )
             continue
         try:
             sizes = Sizes(where_equal(size, value))
