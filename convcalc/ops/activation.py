@@ -44,6 +44,8 @@ class _Activation(Op):
     #: Whether the gradient lies as these do, not as the incoming one: by the order in which the
     #: backward kernel has its operands.
     leads: ClassVar[bool] = False
+    #: Whether the output is made like the input before the kernel runs: aten, hardtanh, prelu.
+    as_input: ClassVar[bool] = False
     inplace: Any = False
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
@@ -51,7 +53,9 @@ class _Activation(Op):
         if self.keeps == "output" or (self.keeps == "either" and self.inplace):
             return tape.pointwise(x, saves=[OUTPUT], inplace=self.inplace, leads=self.leads)
         if not (self.inplace and tape.learns(x)):
-            return tape.pointwise(x, saves=[x], inplace=self.inplace, leads=self.leads)
+            return tape.pointwise(
+                x, saves=[x], inplace=self.inplace, leads=self.leads, as_x=self.as_input
+            )
         copy = tape.new(x.shape, "copy of the input")
         return tape.pointwise(x, saves=[copy], inplace=True, leads=self.leads)
 
@@ -77,6 +81,8 @@ class ReLU(_Activation):
 
 class ReLU6(_Activation):
     """min(max(0, x), 6); any shape. Source: torch/nn/modules/activation.py."""
+
+    as_input = True
 
     inplace = flag(False, doc=INPLACE_DOC)
 
@@ -128,7 +134,7 @@ class PReLU(_Activation):
         # Source: aten/src/ATen/native/Activation.cpp, _prelu_kernel_backward
         # computes both gradients in x's size, whichever is needed
         extra = x.bytes * (2 - x.needs - weight.needs)
-        strides = lay.pointwise(x.shape, [(x.shape, x.strides)])
+        strides = lay.preserved(x.shape, x.strides)
         return tape.kernel(
             x.shape, x, weight, saves=[x], makes=[FULL, FULL], extra=extra, strides=strides
         )
@@ -301,6 +307,8 @@ class Hardtanh(_Activation):
 
     Source: torch/nn/modules/activation.py.
     """
+
+    as_input = True
 
     min_val = real(-1.0)
     max_val = real(1.0)

@@ -628,12 +628,14 @@ class Tape:
         inplace: bool = False,
         scratch: int = 0,
         leads: bool = False,
+        as_x: bool = False,
         name: str = "intermediate",
     ) -> Stored:
         """f(x), each value by itself, with one new gradient.
 
         Backward works on the incoming gradient and on x or f(x): whose order it takes over hangs on
-        which of them its kernel names first. leads: x or f(x).
+        which of them its kernel names first. leads: x or f(x). as_x: the output is made like x
+        before the kernel runs, which shows where axes have size 1.
         """
         return self.kernel(
             x.shape,
@@ -642,7 +644,9 @@ class Tape:
             makes=[as_value(x) if leads else times(x, shape=x.shape)],
             scratch=[scratch],
             inplace=x if inplace else None,
-            strides=lay.pointwise(x.shape, [(x.shape, x.strides)]),
+            strides=lay.preserved(x.shape, x.strides)
+            if as_x
+            else lay.pointwise(x.shape, [(x.shape, x.strides)]),
             name=name,
         )
 
