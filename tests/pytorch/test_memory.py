@@ -40,6 +40,7 @@ MAPS = """- map = Identity
 - residual: Linear(16) -> GELU -> Linear(8)
 - TokensToImage(like=map)
 """
+MAPLESS = "- Conv2d(8, 1) -> LayerNorm2d -> AdaptiveAvgPool2d(1)\n"
 #: Maps made of tokens lie channels last. Whether their gradient lies so, too, shows in the tokens:
 #: else the last Linear copies it, while the residual still holds it.
 LYING = {
@@ -57,8 +58,7 @@ LYING = {
     ),
     "one place": (
         "4, 8, 8",
-        "- Conv2d(8, 1) -> LayerNorm2d -> AdaptiveAvgPool2d(1) -> Conv2d(8, 1) -> ReLU6\n"
-        "- ConvTranspose2d(4, 3) -> Flatten -> Linear(3)\n",
+        MAPLESS + "- Conv2d(8, 1) -> ReLU6 -> ConvTranspose2d(4, 3) -> Flatten -> Linear(3)\n",
     ),
     "gate": ("8, 25", MAPS + "- mul:\n  - AdaptiveAvgPool1d(1) -> Sigmoid\n  - Identity\n"),
     "bias": (
