@@ -10,7 +10,7 @@ from convcalc.analysis.memory import Memory
 from convcalc.analysis.receptive import windows_along
 from convcalc.analysis.strides import axis_fits
 from convcalc.analysis.summary import DTYPE_BYTES
-from convcalc.errors import ConvcalcError
+from convcalc.errors import ConvcalcError, closest
 from convcalc.integers import expand, pretty, product
 from convcalc.ops.explanation import Explanation, Rule, axis_names
 
@@ -126,9 +126,21 @@ def explain(summary: Summary, path: str | None = None) -> Explained:
         if not layers:
             layers = [layer for layer in summary.layers if layer.path.startswith(f"{path}.")]
         if not layers:
-            summary.layer(path)  # says what is near
+            near = closest(path, _blocks_and_layers(summary))
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise ConvcalcError(f"{summary.name} has no layer or block {path!r}{hint}")
     derivations = [derive(layer, summary, summary.memory) for layer in layers]
     return Explained(summary, path, derivations, [] if path is not None else _totals(summary))
+
+
+def _blocks_and_layers(summary: Summary) -> list[str]:
+    """Every path that can be asked for, blocks before what is in them."""
+    found: dict[str, None] = {}
+    for layer in summary.layers:
+        parts = layer.path.split(".")
+        for end in range(1, len(parts) + 1):
+            found[".".join(parts[:end])] = None
+    return [*found]
 
 
 def derive(layer: Layer, summary: Summary, memory: Memory | None = None) -> Derivation:

@@ -118,7 +118,8 @@ def test_exit_codes(run: Runner) -> None:
         (["layer", "Relu", "--input", "3x8x8"], "no layer or block 'Relu'", "did you mean 'ReLU'"),
         (["layer", "ReLU", "--input", "a b=3x8x8"], "'a b' is no name", ""),
         (["check", "vgg16", "--deep", "--no-run"], "--deep measures a run", ""),
-        (["summary", "vgg16", "--explain", "Con"], "has no layer 'Con'", ""),
+        (["summary", "vgg16", "--explain", "Con"], "has no layer or block 'Con'", ""),
+        (["summary", "resnet", "--explain", "Botleneck[0]"], "did you mean 'Bottleneck[0]'?", ""),
         (["summary", "vgg16", "--explain", "--format", "csv"], "--explain takes --format", ""),
     ],
 )
