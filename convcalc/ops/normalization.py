@@ -10,7 +10,7 @@ from convcalc.integers import Size, product
 from convcalc.ops import strides as lay
 from convcalc.ops.arguments import count, flag, real
 from convcalc.ops.base import Condition, Op, Tensor, as_asserted, rank_error
-from convcalc.ops.memory import FLOAT32, OUTPUT
+from convcalc.ops.memory import FLOAT32, OUTPUT, SAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -277,6 +277,10 @@ class GroupNorm(Op):
 
     def memory(self, tape: Tape, *inputs: Stored) -> Stored:
         x = inputs[0]
+        # aten/src/ATen/native/group_norm.cpp: what has gaps is copied, and the copy is kept
+        wanted = tape.suggested(x, x.shape)
+        if not lay.alike(x.shape, x.strides, wanted):
+            x = tape.kernel(x.shape, x, makes=[SAME], strides=wanted)
         statistics = (x.shape[0], self.num_groups)
         return normalised(tape, x, statistics, tape.weights, copies=True)
 

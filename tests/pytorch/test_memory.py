@@ -52,6 +52,7 @@ LYING = {
     "pool": ("8, 6, 6", MAPS + "- residual: AvgPool2d(3, 1, padding=1) -> SiLU\n- Flatten\n"),
     "mean": ("8, 25", MAPS + "- AdaptiveAvgPool1d(1) -> Flatten\n"),
     # PyTorch guesses the layout by the strides of axes of size 1, too.
+    "gaps": ("8, 25", "- Tokens -> Linear(8) -> TakeToken(0) -> GroupNorm(2) -> Linear(3)\n"),
     "one map": (
         "4, 8, 8",
         "- Conv2d(8, 1) -> LayerNorm2d -> Conv2d(1, 3) -> ReLU -> Conv2d(8, 3) -> Flatten\n",
