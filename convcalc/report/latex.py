@@ -63,8 +63,9 @@ def summary(report: Summary, *, depth: int | None = None, everything: bool = Fal
     lines += [f"% {missing}"] if missing else []
     names = list(_names(report))
     if names:
+        lines += [r"\allowdisplaybreaks"] if len(names) > PAGE else []
         lines += [r"\begin{align*}", *_joined(names), r"\end{align*}"]
-    lines += _table(view, table)
+    lines += [*_table(view, table), ""]  # a page may break between paragraphs
     figures = python.totals(report)
     if figures["trainable_params"] is figures["params"]:
         del figures["trainable_params"]

@@ -128,6 +128,7 @@ def test_latex_gives_the_totals(network: Network) -> None:
 
 COMMANDS = {"begin", "end", "left", "right", "lfloor", "rfloor", "frac", "cdot", "times", "to"}
 COMMANDS |= {"text", "texttt", "quad", "hline", "max", "min", "mathrm", "ldots"}
+COMMANDS |= {"allowdisplaybreaks"}
 
 
 def compiles(text: str) -> None:
