@@ -27,7 +27,7 @@ need is not kept.
 from __future__ import annotations
 
 from convcalc.analysis.optimizers import known_optimizer, state_bytes, step_bytes
-from convcalc.analysis.passes import Moment, Pass, Run
+from convcalc.analysis.passes import Moment, Pass, Run, Turns
 from convcalc.analysis.summary import DTYPE_BYTES
 from convcalc.errors import ConvcalcError, closest
 from convcalc.integers import product, total
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from typing import Any
 
-    from convcalc.analysis.passes import Phase, Turns
+    from convcalc.analysis.passes import Phase
     from convcalc.graph import Facts, Flow, Graph, Node
     from convcalc.integers import Size
     from convcalc.ops.memory import Trace
@@ -197,15 +197,12 @@ class Memory:
 
     # ------------------------------------------------------------------ what each layer does
 
-    def _run(self) -> Run:
-        """A pass that has yet to begin."""
-        inputs = [product(shape) * self._width for shape in self.flow.inputs.values()]
-        return Run(inputs, len(self.flow.shapes))
-
     def _in_training(self) -> Run:
         """The layers that run in training, in order, each with what it does to memory."""
         facts, shapes, frozen = self.flow.facts, self.flow.shapes, self.frozen
-        run = self._run()
+        run = Run(
+            [product(shape) * self._width for shape in self.flow.inputs.values()], len(shapes)
+        )
         known: dict[Any, Trace] = {}
         # Of each value its strides, and whether it needs a gradient; a layer's come as it runs.
         flowing: list[tuple[Strides, bool]] = [(None, self._input_needs)] * len(shapes)
@@ -235,24 +232,46 @@ class Memory:
             run.add(node, trace)
         return run
 
-    def _in_evaluation(self) -> Run:
-        """Those that run in evaluation. No gradient flows."""
+    def _in_evaluation(self) -> Turns:
+        """A forward pass in evaluation. No gradient flows, and a layer leaves its output alone."""
         facts, known = self.flow.facts, self._passing
-        run = self._run()
+        nodes = [node for node in self.flow.graph.layers if not node.aux]
         strides: list[Strides] = [None] * len(facts)
-        for node in self.flow.graph.layers:
-            if node.aux:
-                continue
-            index = node.index
-            lie = tuple([strides[i] for i in node.inputs])
-            key = (facts[index], lie)
-            trace = known.get(key)
+        sizes: list[Any] = [product(shape) * self._width for shape in self.flow.inputs.values()]
+        uses = [2] * len(sizes)  # of each storage what refers to it; the caller holds the inputs
+        lies = list(range(len(facts)))
+        last = last_uses(nodes, self.flow.graph.outputs.values(), len(facts))
+        live = sum(sizes)
+        turns = Turns()
+        turns.nodes = [None, *nodes]
+        turns.peaks, turns.afters = peaks, afters = [live], [live]
+        for node in nodes:
+            index, inputs = node.index, node.inputs
+            lie = tuple([strides[i] for i in inputs])
+            trace = known.get((facts[index], lie))
             if trace is None:
                 into = [(strides, False) for strides in lie]
                 trace = self._trace(node, into, trains=False, training=False)
             strides[index] = trace.strides
-            run.add(node, trace)
-        return run
+            peaks.append(live + trace.peak)
+            if trace.new:
+                lies[index] = len(sizes)
+                sizes += trace.new
+                uses.append(1)
+                live += sizes[-1]
+            else:
+                lies[index] = lies[inputs[trace.out]]
+                uses[lies[index]] += 1
+            for gone in (*inputs, index):
+                if last[gone] == index:
+                    last[gone] = NOBODY  # it may flow in twice
+                    storage = lies[gone]
+                    uses[storage] -= 1
+                    if not uses[storage]:
+                        live -= sizes[storage]
+            afters.append(live)
+        turns.back = len(turns.nodes)
+        return turns
 
     def _trace(
         self,
@@ -492,8 +511,8 @@ class Memory:
         Raises ConvcalcError where a size is still open.
         """
         if self._inference is None:
-            outputs = list(self.flow.graph.outputs.values())
-            self._inference = Course(self._pass(self._in_evaluation(), outputs, learns=False).turns)
+            self._check_exact()
+            self._inference = Course(self._in_evaluation())
         return self._inference
 
     def training(
@@ -512,9 +531,12 @@ class Memory:
         if refused is not None:
             raise ConvcalcError(refused)
         if self._training is None:
-            graph = self.flow.graph
+            self._check_exact()
+            graph, shapes = self.flow.graph, self.flow.shapes
             outputs = [*graph.outputs.values(), *graph.aux.values()]
-            run = self._pass(self._forward, outputs, learns=True)
+            last = last_uses(graph.layers, outputs, len(shapes))
+            run = Pass(self._forward, shapes, self._width)
+            run.forward(len(graph.inputs), last, outputs, dead_ends(graph.layers, outputs))
             run.loss()
             self._after_forward = run.live
             run.backward()
@@ -529,19 +551,9 @@ class Memory:
             step = Moment("step", None, run.live + extra, run.live)
         return Training(run.turns, step, self._after_forward, run.gradients, state)
 
-    def _pass(self, run: Run, outputs: Sequence[int], *, learns: bool) -> Pass:
+    def _check_exact(self) -> None:
         if not self._exact:
             raise ConvcalcError("a peak is told where every size is a number: give those left open")
-        done = Pass(run, self.flow.shapes, self._width)
-        nodes = [node for node, _, _ in run.steps]
-        done.forward(
-            len(self.flow.inputs),
-            last_uses(nodes, outputs, len(self.flow.shapes)),
-            outputs,
-            dead_ends(nodes, outputs) if learns else (),
-            learns=learns,
-        )
-        return done
 
 
 def _grow(branches: dict[str, dict[str, Any]], path: str) -> None:

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     #: A node of the autograd graph: what it does; the targets of its layer's inputs; what turns
     #: numbers of the layer's own nodes, which come after these, into numbers on the tape; the
     #: storages that it keeps; its layer.
-    Entry: TypeAlias = tuple[Kernel, Sequence[int], int, list[int], Node | None]
+    Entry: TypeAlias = tuple[Kernel, Sequence[int], int, tuple[int, ...], Node | None]
 
 
 class Run:
-    """The layers that run in a pass, in order, and the storages of values, numbered as they come.
+    """The layers that run in training, in order, and the storages of values, numbered as they come.
 
     steps: each layer, what it does, and the storages that it knows: those of its inputs, then those
     that it makes. sizes: bytes of each storage. lies: by its index, where a node's value lies.
@@ -43,7 +43,7 @@ class Run:
     __slots__ = ("_owners", "lies", "sizes", "steps")
 
     def __init__(self, inputs: Iterable[Bytes], nodes: int) -> None:
-        self.steps: list[tuple[Node, Trace, list[int]]] = []
+        self.steps: list[tuple[Node, Trace, tuple[int, ...]]] = []
         self.sizes = list(inputs)
         self.lies = list(range(nodes))  # right of the inputs; a layer's own comes as it runs
         self._owners: dict[int, int] | None = None
@@ -51,11 +51,11 @@ class Run:
     def add(self, node: Node, trace: Trace) -> None:
         """A layer runs, after those that it reads."""
         lies, sizes = self.lies, self.sizes
-        held = [lies[i] for i in node.inputs]
+        held = tuple([lies[i] for i in node.inputs])
         if trace.new:
             first = len(sizes)
             sizes += trace.new
-            held += range(first, len(sizes))
+            held += tuple(range(first, len(sizes)))
         lies[node.index] = held[trace.out]
         self.steps.append((node, trace, held))
 
@@ -208,7 +208,7 @@ class Targets:
             return
         size = self._bytes[root] if root in self._bytes else self._sizes(root)
         kernel = Kernel([(PLACED, 0, size, size)], size, ())
-        self._tape.append((kernel, [self._targets[root]], 0, [], None))
+        self._tape.append((kernel, [self._targets[root]], 0, (), None))
         self._targets[tensor] = len(self._tape) - 1
 
 
@@ -218,13 +218,14 @@ class DeadEnds:
     The autograd graph lets go of such a layer when its value has gone and all that came of it.
     """
 
-    def __init__(self, dead: Collection[int]) -> None:
+    def __init__(self, dead: Collection[int], tape: list[Entry | None]) -> None:
         self._dead = dead
-        self._entries: dict[int, tuple[Node, list[Entry]]] = {}
+        self._tape = tape
+        self._entries: dict[int, tuple[Node, range]] = {}  # of each layer its places on the tape
         self._holders: dict[int, int] = {}
 
-    def add(self, node: Node, entries: Iterable[Entry | None]) -> None:
-        self._entries[node.index] = (node, [entry for entry in entries if entry is not None])
+    def add(self, node: Node, entries: range) -> None:
+        self._entries[node.index] = (node, entries)
         self._holders[node.index] = 1
         for index in node.inputs:
             if index in self._dead:
@@ -241,14 +242,18 @@ class DeadEnds:
                 continue
             node, entries = self._entries[index]
             todo += [i for i in node.inputs if i in self._dead]
-            for _, _, _, kept, _ in entries:
-                gone += kept
-                kept.clear()
+            for number in entries:
+                entry = self._tape[number]
+                if entry is not None:
+                    kernel, flows, shift, kept, of = entry
+                    gone += kept
+                    self._tape[number] = (kernel, flows, shift, (), of)
         return gone
 
 
 class Pass:
-    """One pass. Once `forward`, `loss` and `backward` have run, it tells what lives, in bytes.
+    """A step of training. Once `forward`, `loss` and `backward` have run, it tells what lives, in
+    bytes.
 
     live: now. turns: one for each layer and phase, in order; the first is the input alone.
     gradients: bytes of the storages that hold parameters' gradients.
@@ -280,22 +285,20 @@ class Pass:
         inputs: int,
         last: list[int],
         outputs: Sequence[int],
-        dead: Collection[int] = (),
-        *,
-        learns: bool,
+        dead: Collection[int],
     ) -> None:
-        """Run the layers.
+        """Run the layers; backward follows.
 
         inputs: how many inputs the network has; they live throughout.
         last: see `last_uses`; it is used up. outputs: indices of what is returned; it lives on.
-        dead: indices of layers that lead to no output. learns: with gradients; backward follows.
+        dead: indices of layers that lead to no output.
         """
         sizes, lies, uses = self._run.sizes, self._run.lies, self._uses
         uses[:inputs] = [2] * inputs  # the caller holds it, too
         live = sum(sizes[:inputs])
         targets = Targets(len(lies), self._tape, self._size)
-        ends = DeadEnds(dead)
         tape = self._tape
+        ends = DeadEnds(dead, tape)
         peaks, afters = [live], [live]
         for node, trace, held in self._run.steps:
             index = node.index
@@ -303,30 +306,29 @@ class Pass:
             for size in trace.new:
                 live += size
             uses[held[trace.out]] += 1
-            if learns:
-                flows = targets.through(node, trace)
-                first = len(tape)
-                shift = first - len(flows)
-                for kernel in trace.nodes:
-                    if kernel is None:
-                        tape.append(None)
-                        continue
-                    kept = []
-                    for number in kernel.saved:
-                        storage = held[number]
-                        kept.append(storage)
+            flows = targets.through(node, trace)
+            first = len(tape)
+            shift = first - len(flows)
+            for kernel in trace.nodes:
+                if kernel is None:
+                    tape.append(None)
+                    continue
+                kept: tuple[int, ...] = ()
+                if kernel.saved:
+                    kept = tuple([held[number] for number in kernel.saved])
+                    for storage in kept:
                         uses[storage] += 1
-                    tape.append((kernel, flows, shift, kept, node))
-                if index in dead:
-                    ends.add(node, tape[first:])
+                tape.append((kernel, flows, shift, kept, node))
+            if index in dead:
+                ends.add(node, range(first, len(tape)))
             for gone in (*node.inputs, index):
                 if last[gone] != index:
                     continue
                 last[gone] = NOBODY  # it may flow in twice
-                storages = [lies[gone]]
+                released = [lies[gone]]
                 if gone in dead:
-                    storages += ends.drop(gone)
-                for storage in storages:
+                    released += ends.drop(gone)
+                for storage in released:
                     uses[storage] -= 1
                     if not uses[storage]:
                         live -= sizes[storage]
@@ -336,8 +338,7 @@ class Pass:
         turns.peaks, turns.afters = peaks, afters
         turns.back = len(turns.nodes)
         self.live = live
-        if learns:
-            self._outputs = [(index, targets.now(index)) for index in outputs]
+        self._outputs = [(index, targets.now(index)) for index in outputs]
 
     # ------------------------------------------------------------------ loss and backward
 
@@ -365,7 +366,7 @@ class Pass:
     def _node(self, flows: list[int], plan: list[Step]) -> int:
         if all(target == NOBODY for target in flows):
             return NOBODY
-        self._tape.append((Kernel(plan, 0, ()), flows, 0, [], None))
+        self._tape.append((Kernel(plan, 0, ()), flows, 0, (), None))
         return len(self._tape) - 1
 
     def backward(self) -> None:
@@ -499,7 +500,7 @@ class Pass:
         if not owner.uses and not owner.views:
             self.live -= owner.size
 
-    def _forget(self, kept: list[int]) -> None:
+    def _forget(self, kept: Sequence[int]) -> None:
         sizes, uses = self._run.sizes, self._uses
         for storage in kept:
             uses[storage] -= 1
