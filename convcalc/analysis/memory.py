@@ -181,7 +181,9 @@ class Memory:
         self.frozen = frozen_layers(flow.graph, frozen)
         self.cuda = device.startswith("cuda")
         self._width = DTYPE_BYTES[dtype]
-        self._exact = {type(size) for shape in flow.shapes for size in shape} <= {int}
+        # Where what flows in is ints, and no var is open, so are all sizes.
+        flowing = [size for shape in flow.inputs.values() for size in shape]
+        self._exact = flow.names is None and {type(size) for size in flowing} <= {int}
         self._layers: dict[int, LayerMemory] | None = None
         self._saved_in_general: Size = 0
         self._training: Pass | None = None

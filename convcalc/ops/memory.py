@@ -410,11 +410,12 @@ class Tape:
         trace.rewrites = self._rewrites
         root, same = out.root, out.same
         trace.overwrites = same is not None
-        for number, value in enumerate(self.inputs):
-            if value is out or value is same:
-                trace.same = number
-            elif root is not None and (value is root or value.root is root):
-                trace.view = number
+        if out.store < given or root is not None:
+            for number, value in enumerate(self.inputs):
+                if value is out or value is same:
+                    trace.same = number
+                elif root is not None and (value is root or value.root is root):
+                    trace.view = number
         if root is not None and trace.same < 0 and trace.view < 0:
             trace.root = (root.node, root.bytes)
         return trace
