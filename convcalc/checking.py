@@ -260,7 +260,8 @@ def broken(file: str, variant: str | None, error: Exception) -> Broken:
         return Broken(file, variant, [Problem(f"{file}: the design is nested too deeply")])
     if isinstance(error, MemoryError):
         return Broken(file, variant, [Problem(f"{file}: there is not enough memory for this")])
-    return Broken(file, variant, [Problem(f"{file}: {error}")])
+    help = getattr(error, "help", None)
+    return Broken(file, variant, [Problem(f"{file}: {error}", help=help)])
 
 
 __all__ = [

@@ -219,6 +219,20 @@ def test_json(run: Runner, small: Path, tmp_path: Path) -> None:
     assert wrong["errors"][-1]["line"] == 2
 
 
+def test_frozen_layers_are_measured_frozen(run: Runner) -> None:
+    pytest.importorskip("torch")
+    told = run("check", "lenet5", "--device", "cpu", "--freeze", "layers.0-5", "--format", "json")
+    assert told.code == 0
+    (report,) = json.loads(told.out)
+    gradients = 4 * (48_120 + 10_164 + 850)  # of the last three layers that learn
+    found = next(c for c in report["comparisons"] if c["figure"] == "gradient_bytes")
+    assert (found["computed"], found["measured"]) == (gradients, gradients)
+    wrong = run("check", "lenet5", "vgg16", "--no-run", "--freeze", "Cnov")
+    assert wrong.code == 2
+    assert wrong.err.count("has no layer or block 'Cnov'") == 2
+    assert "did you mean 'Conv'?" in wrong.err
+
+
 def test_the_zoo_claims_what_is_true(run: Runner) -> None:
     found = run("check", "architectures", "--no-run")
     assert found.code == 0

@@ -33,7 +33,7 @@ def parser() -> Parser:
         argument=("FILE", "YAML files, folders of them, names of the zoo, or - for stdin"),
         most=None,
         groups={
-            "the design": options.design_options(),
+            "the design": [*options.design_options(), options.FREEZE],
             "the run": [
                 Option(
                     "device", "DEVICE", "auto (CUDA where there is one), cpu, cuda, cuda:1", "auto"
@@ -50,6 +50,7 @@ def parser() -> Parser:
             "convcalc check vgg16 --no-run",
             "convcalc check architectures/",
             "convcalc check resnet --variant resnet18 --device cpu",
+            "convcalc check alexnet --freeze layers.0-12",
         ],
     )
 
@@ -57,7 +58,7 @@ def parser() -> Parser:
 def run(values: Values) -> int:
     format = options.choice("--format", values["format"], FORMATS)
     shape, batch, dtype = options.flowing(values)
-    settings = options.assignments(values["set"])
+    settings, layers = options.assignments(values["set"]), options.frozen(values["freeze"])
     strict, running = values["strict"], not values["no-run"]
     if values["deep"] and not running:
         raise UsageError("--deep measures a run, which --no-run leaves out")
@@ -75,7 +76,7 @@ def run(values: Values) -> int:
             tell(number, network)
             outcomes.append(
                 checking.attempt(
-                    network,
+                    network.freeze(*layers),
                     input=shape,
                     batch=batch,
                     dtype=dtype,
