@@ -483,6 +483,8 @@ class Facts:
 
 
 def _elements(tensors: Sequence[Tensor]) -> Size:
+    if len(tensors) == 1:
+        return tensors[0].elements
     return total([tensor.elements for tensor in tensors]) if tensors else 0
 
 

@@ -50,28 +50,34 @@ def by_convcalc(network: Network) -> Prepared:
 
 
 def walked(network: Network, n: Any, h: Any, w: Any) -> Any:
-    """Shapes, elements, parameters and MACs by the ops' own rules, layer by layer, as a program of
-    sympy would be written. A summary has conditions, windows, buffers and bytes besides."""
+    """What a summary computes, by the ops' own rules, layer by layer, as a program of sympy would
+    be written: shapes, conditions, windows, parameters, buffers, MACs, bytes, and the totals."""
     graph = network.graph
     shapes: list[tuple[Any, ...]] = []
-    params, macs, elements = [], [], []
+    params, buffers, macs, sizes = [], [], [], []
     for node in graph.nodes:
-        if node.op is None:
+        op = node.op
+        if op is None:
             shapes.append((n, graph.inputs[node.path][0], h, w))
             continue
         flowing = [shapes[index] for index in node.inputs]
-        output = node.op.output(*flowing)
-        params += [product(tensor.shape) for tensor in node.op.weights(*flowing)]
-        macs.append(node.op.macs(output, *flowing))
-        elements.append(product(output))
+        refused = [condition for condition in op.conditions(*flowing) if condition.holds() is False]
+        assert not refused
+        output = op.output(*flowing)
+        op.windows(*flowing)
+        params += [product(tensor.shape) for tensor in op.weights(*flowing)]
+        buffers += [product(tensor.shape) for tensor in op.buffers(*flowing)]
+        macs.append(op.macs(output, *flowing))
+        sizes.append(product(output) * 4)
         shapes.append(output)
     sum(params)
-    sum(elements)
+    sum(buffers)
+    sum(sizes)
     return sum(macs)
 
 
 def by_sympy(network: Network) -> Prepared:
-    """The same rules on sympy's symbols."""
+    """All of these rules on sympy's symbols."""
     import sympy
 
     def prepare() -> Callable[[], Any]:
