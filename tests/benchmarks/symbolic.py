@@ -12,6 +12,7 @@ has symbols of its own: neither convcalc's nor sympy's memory of earlier results
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import statistics
@@ -35,6 +36,7 @@ Prepared: TypeAlias = tuple[Callable[[], Callable[[], Any]], Callable[[Any], int
 NETWORKS = [("vgg16", None), ("resnet", "resnet152"), ("densenet121", "densenet201")]
 POINT = {"N": 2, "H": 224, "W": 224}
 PATIENCE_MS = 5_000
+ROUNDS = 9
 REACH_TORCH, REACH_SYMPY, REACH_FIT = 100, 20, 0.5
 
 
@@ -134,36 +136,37 @@ def fresh() -> list[str]:
     return [f"{letter}{run}" for letter in "NHW"]
 
 
-def timed(network: Network, way: Callable[[Network], Prepared], rounds: int) -> float:
-    """The median of processor milliseconds of what is prepared anew each time.
+def timed(network: Network, ways: Sequence[Callable[[Network], Prepared]]) -> list[float]:
+    """Of each way the median of processor milliseconds of what is prepared anew each time.
 
+    In turns, so that noise falls on all; nobody starts with what another left to the collector.
     The first run warms up, unless it takes seconds: then it is the only one.
     """
-    prepare, value = way(network)
-    times = []
-    for _ in range(rounds + 1):
-        run = prepare()
-        start = time.process_time()
-        result = run()
-        times.append((time.process_time() - start) * 1000)
-        if times[0] > PATIENCE_MS:
-            break
     macs = network.summary(batch=POINT["N"]).totals.macs
-    assert value(result) == macs, f"{way.__name__} counts {value(result)}, not {macs}"
-    return statistics.median(times[1:] or times)
+    prepared = [way(network) for way in ways]
+    times: list[list[float]] = [[] for _ in ways]
+    for _ in range(ROUNDS + 1):
+        for way, (prepare, value), found in zip(ways, prepared, times, strict=True):
+            if found and found[0] > PATIENCE_MS:
+                continue
+            run = prepare()
+            gc.collect()
+            start = time.process_time()
+            result = run()
+            found.append((time.process_time() - start) * 1000)
+            assert value(result) == macs, f"{way.__name__} counts {value(result)}, not {macs}"
+    return [statistics.median(found[1:] or found) for found in times]
 
 
 def beside(name: str, variant: str | None) -> list[str]:
     """One row: what the summary takes, and sympy and torch beside it."""
     network = convcalc.load(name, variant)
-    own = timed(network, by_convcalc, 25)
+    others = {by_sympy: installed("sympy"), by_torch: installed("torch")}
+    own, *found = timed(network, [by_convcalc, *[way for way, there in others.items() if there]])
     row = [variant or name, f"{len(network.graph.layers)}", f"{own:.2f}"]
-    for theirs, module in ((by_sympy, "sympy"), (by_torch, "torch")):
-        if installed(module):
-            other = timed(network, theirs, 5)
-            row += [f"{other:.0f}", f"{other / own:.0f} ×"]
-        else:
-            row += ["–", "–"]
+    for there in others.values():
+        other = found.pop(0) if there else None
+        row += ["–", "–"] if other is None else [f"{other:.0f}", f"{other / own:.0f} ×"]
     return row
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import statistics
@@ -58,13 +59,14 @@ def call_ms(call: Callable[[], object], rounds: int = 15) -> float:
 def calls_ms(calls: Sequence[Callable[[], object]], rounds: int = 15) -> list[float]:
     """The median processor time of each call, ms, after one that warms it up.
 
-    Interleaved, so that noise falls on all.
+    Interleaved, so that noise falls on all; none starts with what another left to the collector.
     """
     for call in calls:
         call()
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
         for call, found in zip(calls, times, strict=True):
+            gc.collect()
             start = time.process_time()
             call()
             found.append((time.process_time() - start) * 1000)

@@ -125,7 +125,7 @@ def _of_a_refusal(refused: Refused) -> list[str]:
 def taken_by_torch(refused: Refused) -> bool:
     """Whether torch.nn's own layer takes what convcalc refuses, in eval and in training mode."""
     try:
-        module = reference(refused.layer.name, Case(refused.layer.text, refused.shapes, "bad"))
+        module = _reference(refused)
         if module is None:
             return False
         _run(module.eval(), refused.shapes)
@@ -133,6 +133,10 @@ def taken_by_torch(refused: Refused) -> bool:
     except Exception:  # whatever torch raises: it refuses
         return False
     return True
+
+
+def _reference(refused: Refused) -> nn.Module | None:
+    return reference(refused.layer.name, Case(refused.layer.text, refused.shapes, "bad"))
 
 
 def _run(module: nn.Module, shapes: tuple[Shape, ...]) -> Any:
@@ -169,6 +173,8 @@ def on_purpose(refused: Refused) -> str | None:
         return "nothing is left to be padded"
     if _empties(op, shapes):
         return "PyTorch takes empty values"
+    if "MaxPool" in layer.name and "padding left out" in refused.message and _infinite(refused):
+        return "windows that meet the padding alone"
     return STRICTER.get(layer.name)
 
 
@@ -181,6 +187,12 @@ def _empties(op: Op, shapes: tuple[Shape, ...]) -> bool:
     return 0 in op.output(*shapes)
 
 
+def _infinite(refused: Refused) -> bool:
+    """Whether torch.nn's own layer makes infinite values of zeros."""
+    module = _reference(refused)
+    return module is not None and bool(torch.isinf(_run(module, refused.shapes)).any())
+
+
 #: Layers that take less than they might, as their docstrings say.
 STRICTER = {
     "CenterCrop": "on one to three spatial axes",
@@ -188,4 +200,5 @@ STRICTER = {
     "LayerScale": "a factor for each channel, not for each token",
     "PositionBias": "on maps alone",
     "RBF": "on features alone",
+    "Tokens": "on one to three spatial axes",
 }
