@@ -13,7 +13,7 @@ from convcalc.analysis.fit import Sizes, Undecided
 from convcalc.errors import ConvcalcError
 from convcalc.integers import Formula, UndecidedError, evaluate, expand, substitute, symbols
 from convcalc.integers.solutions import Solutions, all_sizes, factors, where_equal
-from convcalc.ops.base import AXES
+from convcalc.ops.joins import axis_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def inverse(fit: Fit, wanted: int | Sequence[int | None], path: str | None = Non
             f"the output of {node.path} has {len(spatial)} spatial axes, not {len(asked)}"
         )
     found: dict[str, Sizes] = {}
-    for axis, size, value in zip(AXES[len(spatial)], spatial, asked, strict=True):
+    for axis, (size, value) in enumerate(zip(spatial, asked, strict=True), 2):
         if value is None:
             continue
         names = list(symbols(size))
@@ -89,8 +89,8 @@ def inverse(fit: Fit, wanted: int | Sequence[int | None], path: str | None = Non
                     for s, v in zip(spatial, asked, strict=True)
                 )
                 raise ConvcalcError(
-                    f"the {axis} of {node.path} is {size}, whatever the input; not {value}: "
-                    f"ask for {free}"
+                    f"the {axis_name(axis, len(spatial) + 2)} of {node.path} is {size}, "
+                    f"whatever the input; not {value}: ask for {free}"
                 )
             continue
         try:

@@ -71,6 +71,16 @@ def test_outputs_that_cannot_be_asked_for():
         convcalc.fit("resnet", input=(3, "H", 224)).sizes_for((7, 8))
 
 
+def test_maps_of_more_than_three_axes():
+    layers = "Conv3d(8, 3, 2) -> Unflatten(1, [2, 4])"
+    fit = convcalc.fit(f"convcalc: 1\nname: six\ninput: [8, D, H, W]\nlayers: {layers}\n")
+    found = fit.sizes_for((4, 3, 3, 3)).sizes
+    assert list(found) == ["D", "H", "W"]
+    assert all(runs(sizes.solutions) == [(7, 8)] for sizes in found.values())
+    with pytest.raises(ConvcalcError, match="axis 2 of Unflatten is 4, whatever the input; not 5"):
+        fit.sizes_for((5, 3, 3, 3))
+
+
 # ---------------------------------------------------------------------------- weights
 
 
